@@ -1,0 +1,104 @@
+"""Files of any length as one batch: their bytes end to end, and how many belong to each.
+
+Nothing is padded: a batch of a 1 kB and a 150 kB file holds 151 kB of uint8, not two rows of int32.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PADDING = 256
+"""Index of the padding entry of every byte embedding. 0 to 255 are bytes; padding is never one of them."""
+
+VOCABULARY = 257
+"""Rows of a byte embedding: 256 bytes and the padding entry."""
+
+
+@dataclass(frozen=True)
+class ByteBatch:
+    """A batch of files.
+
+    Attributes:
+        values: uint8 [sum(lengths)], all bytes end to end, on any device.
+        lengths: int64 [files], bytes of each file. It stays on the CPU, where the work of a batch is planned.
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != torch.uint8 or self.values.dim() != 1:
+            raise ValueError(
+                f"values must be a one-dimensional uint8 tensor, not {self.values.dtype} of shape {tuple(self.values.shape)}"
+            )
+        if self.lengths.dtype != torch.int64 or self.lengths.dim() != 1 or self.lengths.device.type != "cpu":
+            raise ValueError(
+                f"lengths must be a one-dimensional int64 tensor on the CPU, not {self.lengths.dtype} of shape "
+                f"{tuple(self.lengths.shape)} on {self.lengths.device}"
+            )
+        if len(self.lengths) and int(self.lengths.min()) < 0:
+            raise ValueError(f"lengths must not be negative, got {int(self.lengths.min())}")
+        if int(self.lengths.sum()) != len(self.values):
+            raise ValueError(f"lengths add up to {int(self.lengths.sum())}, but there are {len(self.values)} bytes")
+
+    @classmethod
+    def from_bytes(cls, files: Iterable[bytes | bytearray | memoryview]) -> ByteBatch:
+        """A batch of byte strings, in the order given. An empty string is allowed (models read one padding token)."""
+        if isinstance(files, bytes | bytearray | memoryview):
+            raise ValueError("expected a list of byte strings, got a single one: write ByteBatch.from_bytes([data])")
+        files = list(files)
+        for index, data in enumerate(files):
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise ValueError(f"item {index} is {type(data).__name__}, expected bytes")
+        arrays = [np.frombuffer(data, dtype=np.uint8) for data in files]
+        values = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
+        lengths = torch.tensor([len(array) for array in arrays], dtype=torch.int64)
+        return cls(torch.from_numpy(values), lengths)
+
+    @classmethod
+    def from_files(cls, paths: Sequence[str | os.PathLike[str]]) -> ByteBatch:
+        """A batch of whole files, in the order given.
+
+        Raises:
+            OSError: a path cannot be read; the message names it.
+        """
+        if isinstance(paths, str | os.PathLike):
+            raise ValueError(f"expected a list of paths, got a single one: write ByteBatch.from_files([{str(paths)!r}])")
+        contents = []
+        for path in paths:
+            with open(path, "rb") as file:
+                contents.append(file.read())
+        return cls.from_bytes(contents)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self.lengths)
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ByteBatch:
+        """The same batch with its bytes on `device`."""
+        return ByteBatch(self.values.to(device, non_blocking=non_blocking), self.lengths)
+
+    def pin_memory(self) -> ByteBatch:
+        return ByteBatch(self.values.pin_memory(), self.lengths)
+
+    def split(self) -> list[Tensor]:
+        """The bytes of each file, as views: uint8 [length]."""
+        return list(self.values.split(self.lengths.tolist()))
+
+    def padded(self) -> Tensor:
+        """int64 [files, longest], padding entries (256) behind each file's bytes: the form that plain models read."""
+        longest = int(self.lengths.max()) if len(self) else 0
+        rows = torch.full((len(self), longest), PADDING, dtype=torch.int64, device=self.device)
+        for row, part in zip(rows, self.split(), strict=True):
+            row[: len(part)] = part
+        return rows
