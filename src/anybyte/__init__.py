@@ -17,7 +17,6 @@ _HOME = {
     "create_model": "anybyte.models.zoo",
     "list_models": "anybyte.models.zoo",
     "load": "anybyte.predictor",
-    "train": "anybyte.train.loop",
     "weights": "anybyte.weights",
 }
 """Public name -> the module that holds it (or that it is), imported when the name is first used."""
@@ -49,4 +48,3 @@ if TYPE_CHECKING:
     from anybyte.predictor import Prediction as Prediction
     from anybyte.predictor import Predictor as Predictor
     from anybyte.predictor import load as load
-    from anybyte.train.loop import train as train
