@@ -1,0 +1,87 @@
+"""The documents stay true: their commands exist, their links lead somewhere, and nothing names one machine's folders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+VERBS = {path.stem for path in (ROOT / "src/anybyte/cli").glob("[!_]*.py")}
+"""One file a verb."""
+MACHINE_PATH = re.compile(r"(?<![\w.:])/(?:work|root|home|Users)/\w+")
+
+
+def code_lines(text: str) -> Iterator[str]:
+    """The lines of fenced and of indented code, lines that end in a backslash joined with the next."""
+    fenced = False
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line.strip()
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The words of each `anybyte ...` command in a document's code, cut at pipes, redirections and comments."""
+    for line in code_lines(path.read_text()):
+        match = re.match(r"(?:\$ )?(?:\w+=\S+ )*(?:[\w./-]+ .*-m )?(anybyte \w.*)$", line)
+        if match:
+            words = shlex.split(match[1], comments=True)
+            end = next((i for i, word in enumerate(words) if re.match(r"\d*[|<>&;]", word)), len(words))
+            yield words[:end]
+
+
+COMMANDS = sorted({(str(path.relative_to(ROOT)), shlex.join(words)) for path in DOCUMENTS for words in commands(path)})
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_commands_name_verbs_and_flags_that_exist(
+    document: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from anybyte.cli import main
+
+    words = shlex.split(command)[1:]
+    if words[0].startswith("-"):
+        return
+    assert words[0] in VERBS, f"{document}: no verb {words[0]!r} in: {command}"
+    flags = [word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)]
+    if not flags:
+        return
+    # A verb's help may depend on its first argument: that of `train` on the recipe.
+    leading = [word for word in words[1:2] if not word.startswith("-")]
+    try:
+        main([words[0], *leading, "--help"])
+    except SystemExit as end:
+        assert not end.code, f"{document}: --help fails for: {command}"
+    help_text = capsys.readouterr().out.replace("_", "-")
+    for flag in flags:
+        pattern = rf"(?<![\w-]){re.escape(flag.replace('_', '-'))}(?![\w-])"
+        assert re.search(pattern, help_text), f"{document}: {words[0]} has no option {flag}: {command}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_resolve(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if not re.match(r"[a-z]+:|#", target):
+            file = document.parent / target.partition("#")[0]
+            assert file.exists(), f"{document.relative_to(ROOT)} links to {target}, which is not there"
+
+
+def test_no_file_names_a_folder_of_one_machine() -> None:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    found = []
+    for name in filter(None, listing.stdout.split("\0")):
+        try:
+            text = (ROOT / name).read_text()
+        except (UnicodeDecodeError, FileNotFoundError):
+            continue
+        found += [f"{name}: {match}" for match in MACHINE_PATH.findall(text)]
+    assert not found, "absolute paths of one machine: " + ", ".join(found)
