@@ -1,0 +1,168 @@
+"""A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card). Never a pickle.
+
+Reading one runs nothing from it. Folders are written beside their place and moved there whole, so that none is ever half-written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+LABELS = "labels.json"
+CARD = "README.md"
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+class Pretrained(nn.Module):
+    """A model that is built from one config dataclass and can be written to, and read from, a folder."""
+
+    config_class: ClassVar[type]
+    config: Any
+
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], labels: Sequence[str] | None = None, card: str | None = None
+    ) -> None:
+        """Write the model folder; what is already in the folder under other names stays.
+
+        Args:
+            folder: where; made if missing.
+            labels: names of the classes, in the order of the logits.
+            card: Markdown that says what the model is.
+
+        Raises:
+            ValueError: the number of labels is not the number of classes.
+            OSError: the folder cannot be written; what was there before is untouched.
+        """
+        folder = Path(folder)
+        classes = getattr(self.config, "num_classes", None)
+        if labels is not None and classes is not None and len(labels) != classes:
+            raise ValueError(f"{len(labels)} labels for a model with num_classes={classes}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+            save_file(tensors, staging / WEIGHTS, metadata={"format": "pt"})
+            config = {"architecture": type(self).__name__, **dataclasses.asdict(self.config)}
+            (staging / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            if labels is not None:
+                (staging / LABELS).write_text(json.dumps(list(labels), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            if card is not None:
+                (staging / CARD).write_text(card, encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+            for name in (WEIGHTS, LABELS, CARD, CONFIG):
+                if (staging / name).exists():
+                    os.replace(staging / name, folder / name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
+        """The model in a folder, in evaluation mode.
+
+        Raises:
+            ValueError: the folder holds another model, or a broken one; the message names the file.
+        """
+        config = _read_config(Path(folder))
+        architecture = config.pop("architecture")
+        if architecture != cls.__name__:
+            raise ValueError(f"{Path(folder) / CONFIG} describes a {architecture}, not a {cls.__name__}")
+        model = cls(parse_config(cls.config_class, config, where=str(Path(folder) / CONFIG)))
+        _load_weights(model, Path(folder) / WEIGHTS)
+        return model.eval()
+
+
+def read_labels(folder: str | os.PathLike[str]) -> tuple[str, ...] | None:
+    """The names of the classes, or None if the folder has none.
+
+    Raises:
+        ValueError: the file is not a list of strings.
+    """
+    path = Path(folder) / LABELS
+    if not path.exists():
+        return None
+    labels = _read_json(path)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"{path} is not a list of strings")
+    return tuple(labels)
+
+
+def parse_config(config_class: type, values: dict[str, Any], where: str) -> Any:
+    """A config dataclass from JSON values: lists become tuples, unknown fields are an error that names `where`."""
+    hints = typing.get_type_hints(config_class)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{where} has unknown fields {', '.join(unknown)}; {config_class.__name__} has {', '.join(hints)}")
+    try:
+        return config_class(**{name: _tuples(value) for name, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"{where} does not describe a {config_class.__name__}: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The raw fields of a folder's config.json, `architecture` among them."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a model folder: there is no such directory")
+    path = folder / CONFIG
+    if not path.exists():
+        raise ValueError(f"{folder} is not a model folder: it has no {CONFIG}")
+    config = _read_json(path)
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise ValueError(f"{path} does not name an architecture")
+    return config
+
+
+def read_architecture(folder: str | os.PathLike[str]) -> str:
+    """The name of the class that a model folder is of."""
+    return str(_read_config(Path(folder))["architecture"])
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    if not path.exists():
+        pickles = sorted(file.name for file in path.parent.iterdir() if file.suffix in _PICKLES)
+        hint = f"; {pickles[0]} is a pickle, which is never loaded (see `anybyte convert --help`)" if pickles else ""
+        raise ValueError(f"{path.parent} has no {path.name}{hint}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    expected = model.state_dict()
+    problems = [f"misses {name}" for name in expected if name not in tensors]
+    problems += [f"has unknown {name}" for name in tensors if name not in expected]
+    problems += [
+        f"has {name} of shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise ValueError(f"{path} does not fit its {CONFIG}: it {', '.join(problems[:3])}{more}")
+    for name, tensor in tensors.items():
+        if tensor.dtype != expected[name].dtype and not (tensor.is_floating_point() and expected[name].is_floating_point()):
+            raise ValueError(f"{path} has {name} of type {tensor.dtype} instead of {expected[name].dtype}")
+    with torch.no_grad():
+        model.load_state_dict(tensors)

@@ -1,0 +1,117 @@
+"""From bytes to tokens: byte embedding and strided convolution, as one table lookup.
+
+There is no nonlinearity between the embedding E [257, dim] and the convolution W [dim, dim, k], so with the table
+S[j, b] = W[:, :, j] E[b] a token is the sum of k rows, one for each byte it reads: exact, and k additions of `dim`
+numbers instead of k dim^2 multiplications. The table costs 257 k dim^2 to build.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from anybyte.batch import PADDING, VOCABULARY, ByteBatch
+from anybyte.models.windows import Lengths
+
+
+class Stem(nn.Module):
+    """Bytes -> tokens: kernel of k bytes, stride k / 2, no bias (paper, section 3).
+
+    Every byte is read: T = max(1, ceil((N - k) / (k / 2)) + 1) tokens for N bytes, and what the last kernel lacks is padding,
+    whose embedding is zero.
+    """
+
+    def __init__(self, dim: int, kernel_size: int) -> None:
+        super().__init__()
+        if kernel_size < 2 or kernel_size % 2:
+            raise ValueError(f"kernel_size must be even and at least 2, got {kernel_size}")
+        self.dim, self.kernel_size, self.stride = dim, kernel_size, kernel_size // 2
+        self.embedding = nn.Parameter(torch.empty(VOCABULARY, dim))
+        self.kernel = nn.Parameter(torch.empty(dim, dim, kernel_size))
+        self.reset_parameters()
+        self._table: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def reset_parameters(self) -> None:
+        """The paper's initialisation: truncated normal of std dim^-1/2, Kaiming uniform."""
+        nn.init.trunc_normal_(self.embedding, std=self.dim**-0.5)
+        with torch.no_grad():
+            self.embedding[PADDING] = 0
+        nn.init.kaiming_uniform_(self.kernel, a=math.sqrt(5))
+
+    def num_tokens(self, lengths: Lengths) -> Lengths:
+        """Tokens of files of these lengths in bytes."""
+        return np.maximum(1, -(-(lengths - self.kernel_size) // self.stride) + 1)
+
+    def forward(self, batch: ByteBatch) -> tuple[Float[Tensor, "tokens dim"], Lengths]:
+        """All tokens of all files, end to end, and how many each file has."""
+        lengths = batch.lengths.numpy()
+        counts = self.num_tokens(lengths)
+        return self.tokens(self.read(batch.values, lengths, counts)), counts
+
+    def read(
+        self, values: UInt8[Tensor, "bytes"], lengths: Lengths, counts: Lengths
+    ) -> Int32[Tensor, "tokens kernel_size"]:
+        """The k bytes that each token reads, padding (256) behind the end of a file.
+
+        As k is twice the stride, a file of T tokens is T + 1 half kernels, and token t reads the halves t and t + 1.
+        """
+        halves = values.new_full((int((counts + 1).sum()) * self.stride,), PADDING, dtype=torch.int32)
+        if len(lengths) == 1:
+            halves[: len(values)] = values
+            return halves.unfold(0, self.kernel_size, self.stride)
+        shift = np.concatenate([[0], np.cumsum((counts + 1) * self.stride)[:-1]]) - (np.cumsum(lengths) - lengths)
+        place = np.arange(len(values)) + np.repeat(shift, lengths)
+        halves[torch.from_numpy(place).to(values.device)] = values.to(torch.int32)
+        first = np.arange(int(counts.sum())) + np.repeat(np.arange(len(counts)), counts)
+        rows = torch.from_numpy(first).to(values.device)
+        halves = halves.view(-1, self.stride)
+        return torch.cat([halves[rows], halves[rows + 1]], dim=1)
+
+    def tokens(self, indices: Int32[Tensor, "tokens kernel_size"]) -> Float[Tensor, "tokens dim"]:
+        """Tokens from the bytes they read, by whichever of the two forms costs less."""
+        cached = not torch.is_grad_enabled() and indices.device.type == "cpu"
+        if cached or len(indices) > VOCABULARY:
+            return self.tokens_by_table(indices, self._cached_table() if cached else self.table())
+        return self.tokens_by_convolution(indices)
+
+    def tokens_by_convolution(self, indices: Int32[Tensor, "tokens kernel_size"]) -> Float[Tensor, "tokens dim"]:
+        """The plain form: embed each byte, then convolve (as one matrix product, since each token's bytes lie side by side)."""
+        embedded = F.embedding(indices, self._embedding()).flatten(1)
+        return F.linear(embedded, self.kernel.transpose(1, 2).flatten(1))
+
+    def tokens_by_table(
+        self, indices: Int32[Tensor, "tokens kernel_size"], table: Float[Tensor, "rows dim"]
+    ) -> Float[Tensor, "tokens dim"]:
+        """The fast form: a sum of table rows."""
+        if torch.is_autocast_enabled(indices.device.type):
+            table = table.to(torch.get_autocast_dtype(indices.device.type))
+        steps = torch.arange(self.kernel_size, dtype=torch.int32, device=indices.device) * VOCABULARY
+        return F.embedding_bag(indices + steps, table, mode="sum")
+
+    def table(self) -> Float[Tensor, "rows dim"]:
+        """S [k * 257, dim]: row j * 257 + b is what byte b adds at place j of the kernel; padding adds nothing."""
+        with torch.autocast(self.kernel.device.type, enabled=False):
+            return torch.matmul(self._embedding(), self.kernel.permute(2, 1, 0)).flatten(0, 1)
+
+    def _embedding(self) -> Tensor:
+        """The embedding [257, dim], its padding entry held at zero."""
+        return torch.cat([self.embedding[:PADDING], torch.zeros_like(self.embedding[PADDING:])])
+
+    @torch.compiler.disable
+    def _cached_table(self) -> Tensor:
+        """The table for inference, kept as long as both weights hold the numbers that it was made from.
+
+        Comparing them costs a thousandth of the lookup, and no way of changing weights goes unnoticed.
+        """
+        if self._table is not None:
+            table, embedding, kernel = self._table
+            if table.device == self.kernel.device and table.dtype == self.kernel.dtype:
+                if torch.equal(embedding, self.embedding) and torch.equal(kernel, self.kernel):
+                    return table
+        self._table = (self.table(), self.embedding.detach().clone(), self.kernel.detach().clone())
+        return self._table[0]

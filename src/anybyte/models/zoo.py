@@ -1,0 +1,85 @@
+"""One table of models: name -> (class, config). Every entry can be built with random weights and any field changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import os
+from typing import Any
+
+from anybyte.config import ByteFormerConfig
+from anybyte.models.byteformer import ByteFormer
+from anybyte.models.pretrained import Pretrained, read_architecture, read_labels
+
+_ZOO: dict[str, tuple[type[Pretrained], Any]] = {
+    # Sizes of the paper (section 3). Its released runs use kernel sizes 4 to 32 and windows 128 or 32.
+    "byteformer_tiny": (ByteFormer, ByteFormerConfig()),
+    "byteformer_small": (ByteFormer, ByteFormerConfig(dim=384, num_heads=6)),
+    "byteformer_base": (ByteFormer, ByteFormerConfig(dim=768, num_heads=12)),
+    "byteformer_huge": (
+        ByteFormer,
+        ByteFormerConfig(dim=1280, num_heads=20, depth=32),
+    ),
+    # For a few thousand files of a few kilobytes on a laptop's processor: minutes instead of days.
+    "byteformer_nano": (
+        ByteFormer,
+        ByteFormerConfig(dim=96, num_heads=3, depth=6, merge_after=(0, 1, 2, 3)),
+    ),
+}
+
+_CLASSES: dict[str, type[Pretrained]] = {cls.__name__: cls for cls, _ in _ZOO.values()}
+"""Architecture name, as a model folder states it -> class."""
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names in the zoo that match a shell pattern, sorted."""
+    return sorted(fnmatch.filter(_ZOO, pattern))
+
+
+def model_config(name: str) -> Any:
+    """The config dataclass of a zoo entry.
+
+    Raises:
+        ValueError: no such name; the message suggests near ones.
+    """
+    if name not in _ZOO:
+        near = difflib.get_close_matches(name, _ZOO, n=3) or list_models()
+        raise ValueError(f"no model named {name!r}; did you mean {', '.join(near)}?")
+    return _ZOO[name][1]
+
+
+def create_model(name: str, **overrides: Any) -> Pretrained:
+    """A model with random weights, in training mode.
+
+    Args:
+        name: an entry of `list_models()`.
+        overrides: fields of its config, for example `num_classes=10`.
+
+    Raises:
+        ValueError: no such name or field, or a contradiction between fields.
+    """
+    config = model_config(name)
+    fields = [field.name for field in dataclasses.fields(config)]
+    for field in overrides:
+        if field not in fields:
+            near = difflib.get_close_matches(field, fields, n=3) or fields
+            raise ValueError(f"{name} has no field {field!r}; did you mean {', '.join(near)}?")
+    return _ZOO[name][0](dataclasses.replace(config, **overrides))
+
+
+def load_pretrained(folder: str | os.PathLike[str]) -> tuple[Pretrained, tuple[str, ...] | None]:
+    """The model in a folder, of whichever class its config names, and the names of its classes if it has them.
+
+    Raises:
+        ValueError: not a model folder, or a broken one; the message names the file.
+    """
+    architecture = read_architecture(folder)
+    if architecture not in _CLASSES:
+        raise ValueError(f"{folder} holds a {architecture}; known architectures: {', '.join(_CLASSES)}")
+    model = _CLASSES[architecture].from_pretrained(folder)
+    labels = read_labels(folder)
+    classes = getattr(model.config, "num_classes", None)
+    if labels is not None and classes is not None and len(labels) != classes:
+        raise ValueError(f"{folder} has {len(labels)} labels for a model with num_classes={classes}")
+    return model, labels
