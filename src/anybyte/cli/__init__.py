@@ -1,0 +1,128 @@
+"""The `anybyte` command: one table of verbs, and what becomes of errors.
+
+Each verb is a module with `main(args) -> exit code`, imported when it is called, so that `anybyte --help` is quick and
+a verb pays for nothing but itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import io
+import os
+import sys
+import traceback
+
+from anybyte import __version__
+
+VERBS = {
+    "train": ("anybyte.cli.train", "train a model from a recipe and a folder of files"),
+    "evaluate": ("anybyte.cli.evaluate", "measure a model on labelled files: accuracy, calibration, confusions"),
+    "classify": ("anybyte.cli.classify", "say what files are, as `file` does"),
+    "models": ("anybyte.cli.models", "list the architectures, their shapes and sizes"),
+    "recipes": ("anybyte.cli.recipes", "list the training recipes"),
+    "convert": ("anybyte.cli.convert", "turn another project's checkpoint into a model folder"),
+    "demo": ("anybyte.cli.demo", "train, evaluate and use a small model on embedded data, without a network"),
+}
+"""Verb -> the module that does it, and what it does in a line."""
+
+EXAMPLES = """\
+  anybyte demo
+  anybyte train small/fsdd --data recordings/ --run.out runs/digits
+  anybyte evaluate runs/digits
+  anybyte classify photo.tif recording.wav --model runs/digits --top 3
+  find . -name '*.wav' -print0 | xargs -0 anybyte classify --model runs/digits --jsonl"""
+
+EXIT_ERROR = 2
+EXIT_BUG = 70
+"""sysexits.h's EX_SOFTWARE. Python's own choice, 1, already means "some file is unknown" to the users of `classify`."""
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code of the command line `argv` (without the program's name; None: this process's).
+
+    Mistakes of the user (ValueError, OSError, an extra that is not installed) become one line on stderr and code 2;
+    with ANYBYTE_DEBUG set they keep their traceback. Every other exception is a bug and always shows it.
+    """
+    args = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name need not be valid in any encoding
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(args)
+        sys.stdout.flush()  # a reader that has gone away should be noticed here, not at the interpreter's exit
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except SystemExit as stop:  # argparse and tyro leave this way
+        return stop.code if isinstance(stop.code, int) else EXIT_ERROR if stop.code else 0
+    except Exception as error:
+        if not is_users_mistake(error):
+            traceback.print_exc()
+            return EXIT_BUG
+        if os.environ.get("ANYBYTE_DEBUG"):
+            traceback.print_exc()
+        print(f"anybyte: {describe(error)}", file=sys.stderr)
+        return EXIT_ERROR
+    return code
+
+
+def is_users_mistake(error: Exception) -> bool:
+    """Whether the message of `error` is all that a user needs to put it right."""
+    if isinstance(error, ModuleNotFoundError):
+        return "anybyte[" in str(error)  # the message names the extra to install
+    return isinstance(error, ValueError | OSError) and not isinstance(error, UnicodeError)
+
+
+def describe(error: Exception) -> str:
+    """`error` in the words of a command line: `a.wav: No such file or directory`, not `[Errno 2] ...`."""
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        return f"{named}{error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _run(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    verb, *rest = args
+    if verb in ("-V", "--version"):
+        print(f"anybyte {__version__}")
+        return 0
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the verbs are {', '.join(VERBS)}"
+        raise ValueError(f"no verb {verb!r}: {hint}")
+    module = importlib.import_module(VERBS[verb][0])
+    code = module.main(rest)
+    assert isinstance(code, int)
+    return code
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<10} {line}" for verb, (_, line) in VERBS.items())
+    return f"""\
+anybyte {__version__}: models that read what is stored
+
+usage: anybyte VERB ... (anybyte VERB --help says more)
+
+{verbs}
+
+examples:
+{EXAMPLES}
+
+exit codes: 0 well, 1 `classify` left a file unknown, 2 an error"""
+
+
+def _silence_stdout() -> None:
+    """Keeps the interpreter from failing once more when it flushes stdout at its exit."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return  # not a real file: nothing will be flushed to it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

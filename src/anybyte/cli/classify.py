@@ -1,0 +1,127 @@
+"""`anybyte classify FILE... --model M`: what files are, as `file` says it."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from anybyte.cli import EXIT_ERROR, describe
+from anybyte.cli.answers import FORMS, Answer, printable, write_lines, write_table
+from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, load
+
+EXIT_UNKNOWN = 1
+_PATIENCE = 2.0
+"""Seconds of work after which a progress bar appears."""
+
+
+def main(args: list[str]) -> int:
+    """0 if every file got a label, 1 if some are `unknown`, 2 if some could not be classified."""
+    options = _parser().parse_intermixed_args(args)  # options may stand between and behind the files
+    predictor = load(options.model, device=options.device, precision=options.precision)
+    errors: list[ValueError | OSError] = []
+
+    def report(error: ValueError | OSError) -> None:
+        errors.append(error)
+        sys.stdout.flush()
+        print(f"anybyte: {printable(describe(error))}", file=sys.stderr)
+
+    paths = _expand(options.files, options.recursive, report)
+    first = next(paths, None)
+    if first is None:
+        return EXIT_ERROR if errors else _nothing_to_do(options.files)
+    items = itertools.chain([first], paths)
+    answers: Iterable[Answer] = predictor.stream(items, options.top, options.threshold, options.max_bytes)
+    if sys.stderr.isatty() and not sys.stdout.isatty():  # on one terminal with the answers it would be in their way
+        answers = _with_progress(answers, None if options.recursive else len(options.files))
+    tally: set[str] = set()
+    form = FORMS.get(options.form) or (write_table if sys.stdout.isatty() else write_lines)
+    form(_watch(answers, report, tally), sys.stdout, min(options.top, len(predictor.labels)))
+    return EXIT_ERROR if errors else EXIT_UNKNOWN if UNKNOWN in tally else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="anybyte classify",
+        description="Say what files are. Answers come in the order given.",
+        epilog="exit code: 0 every file got a label, 1 some are unknown, 2 some could not be classified (see stderr)",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="files; - is standard input")
+    parser.add_argument("--model", required=True, metavar="M", help="folder of a model or run, bundled name, or hub id")
+    parser.add_argument("-r", "--recursive", action="store_true", help="go through the files in folders")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="give the K most probable labels (1)")
+    parser.add_argument("--threshold", type=float, metavar="P", help=f"below this probability say `{UNKNOWN}`")
+    parser.add_argument("--max-bytes", type=parse_size, default=MAX_BYTES, metavar="N", help="longest file read (1G)")
+    parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    forms = parser.add_mutually_exclusive_group()
+    for form, function in FORMS.items():
+        about = (function.__doc__ or "").rstrip(".").lower()
+        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=about)
+    return parser
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `1000`, `64k`, `16M` or `2G` (powers of 1024)."""
+    found = re.fullmatch(r"(\d+)([kKmMgG]?)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write 1000, 64k, 16M or 2G")
+    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()]
+
+
+def _expand(names: list[str], recursive: bool, report: Callable[[OSError], None]) -> Iterator[Item]:
+    """What to read for the names on the command line: `-` is standard input, a folder is the files in it, in order.
+
+    In folders only regular files count, as for `grep -r`; a pipe or device is an error only where it is named itself.
+    """
+    for name in names:
+        if name == "-":
+            yield sys.stdin.buffer
+        elif recursive and os.path.isdir(name):
+            for folder, subfolders, files in os.walk(name, onerror=report):
+                subfolders.sort()
+                for file in sorted(files):
+                    path = os.path.join(folder, file)
+                    if os.path.isfile(path) or not os.path.exists(path):  # what is gone or dangling is reported
+                        yield path
+        else:
+            yield name
+
+
+def _nothing_to_do(names: list[str]) -> int:
+    raise ValueError(f"no files in {', '.join(map(printable, names))}: there is nothing to classify")
+
+
+def _watch(
+    answers: Iterable[Answer], report: Callable[[ValueError | OSError], None], tally: set[str]
+) -> Iterator[Answer]:
+    """The same answers; failures are reported and labels noted on their way."""
+    for answer in answers:
+        if isinstance(answer, Failure):
+            report(answer.error)
+        else:
+            tally.add(answer.label)
+        yield answer
+
+
+def _with_progress(answers: Iterable[Answer], total: int | None) -> Iterator[Answer]:
+    """The same answers, with a bar on stderr if they take long."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), "files", TimeElapsedColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task("", total=total)
+    start = time.monotonic()
+    try:
+        for answer in answers:
+            progress.advance(task)
+            if not progress.live.is_started and time.monotonic() - start > _PATIENCE:
+                progress.start()
+            yield answer
+    finally:
+        progress.stop()

@@ -1,0 +1,317 @@
+"""The front door: `load(name)` gives a `Predictor`, which says what files are.
+
+predictor = anybyte.load("runs/digits")
+for answer in predictor.classify(["a.wav", b"RIFF...", open("b.wav", "rb")], top=3):
+    print(answer.path, answer.label, answer.score)
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anybyte.batch import ByteBatch
+from anybyte.evaluate.packing import pack
+from anybyte.models.pretrained import CONFIG
+from anybyte.models.zoo import load_pretrained
+
+Item: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+Precision: TypeAlias = Literal["fp32", "bf16"]
+
+UNKNOWN = "unknown"
+"""The label of an answer whose best score is below the threshold."""
+
+MAX_BYTES = 2**30
+"""A file longer than this is refused, unless the caller says otherwise: it would not fit into most memories."""
+
+BATCH_BYTES = 2**19
+"""Bytes computed at once, about. More gains nothing even on large devices: a batch is 65,000 tokens by then."""
+
+WINDOW_BYTES = 16 * BATCH_BYTES
+WINDOW_FILES = 1024
+"""Files read ahead and sorted by length, at most: what is in memory, however many files there are."""
+
+_CHUNK = 2**20
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one file.
+
+    Attributes:
+        path: the file's path as it was given, or None where bytes or a stream without a name were given.
+        label: the most probable label, or `unknown` if its score is below the threshold.
+        score: probability of the most probable label.
+        top: the most probable labels and their probabilities, best first.
+    """
+
+    path: str | None
+    label: str
+    score: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be classified, and why: the message of `error` names it."""
+
+    path: str | None
+    error: ValueError | OSError
+
+
+def load(
+    name_or_path: str | os.PathLike[str], device: str | torch.device | None = None, precision: Precision | None = None
+) -> Predictor:
+    """A predictor of a model: from its folder or a training run's, by its bundled name, or from the Hugging Face hub.
+
+    Args:
+        name_or_path: a path, a name, or an id `org/name`, tried in that order. From the hub only JSON, safetensors and Markdown files are fetched.
+        device: where to compute. None: the GPU if there is one.
+        precision: `bf16` computes under autocast; `fp32` and None do not.
+
+    Raises:
+        ValueError: there is no such model, or its folder is damaged; the message names folder and file. Pickled weights
+            are never loaded.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder = find_model(name_or_path)
+    try:
+        model, labels = load_pretrained(folder)
+    except (
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # fields of the wrong kind or size fail where they are used
+        raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
+    if labels is None:
+        labels = tuple(str(index) for index in range(model.config.num_classes))
+    return Predictor(model, labels, device=device, precision=precision)
+
+
+class Predictor:
+    """A model in use. Each file's answer is its own: it does not depend on the files that it is computed with.
+
+    Attributes:
+        model: the model, in evaluation mode.
+        labels: its classes, by index.
+        batch_bytes: bytes computed at once, about.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        labels: Sequence[str],
+        device: str | torch.device = "cpu",
+        precision: Precision | None = None,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        if precision not in (None, "fp32", "bf16"):
+            raise ValueError(f"precision is {precision!r}, expected 'fp32' or 'bf16'")
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.labels = tuple(labels)
+        self.precision = precision or "fp32"
+        self.batch_bytes = batch_bytes
+
+    def classify(
+        self, items: Sequence[Item], top: int = 1, threshold: float | None = None, max_bytes: int = MAX_BYTES
+    ) -> list[Prediction]:
+        """One answer an item, in the order given.
+
+        Args:
+            items: paths, byte strings, or files opened with "rb", which are read from where they are.
+            top: labels to give, at most; there are never more than the model knows.
+            threshold: below this probability, in [0, 1], the label is `unknown`.
+            max_bytes: a file longer than this is an error.
+
+        Raises:
+            ValueError: an item is empty, too long or not of these kinds; the message names it.
+            OSError: a path cannot be read; the message names it.
+        """
+        if isinstance(items, str | os.PathLike | bytes | bytearray | memoryview | io.IOBase):
+            shown = "data" if isinstance(items, bytes | bytearray | memoryview) else repr(getattr(items, "name", items))
+            raise ValueError(f"expected a list of items, got a single one: write classify([{shown}])")
+        answers = []
+        for answer in self.stream(items, top, threshold, max_bytes):
+            if isinstance(answer, Failure):
+                raise answer.error
+            answers.append(answer)
+        return answers
+
+    def stream(
+        self, items: Iterable[Item], top: int = 1, threshold: float | None = None, max_bytes: int = MAX_BYTES
+    ) -> Iterator[Prediction | Failure]:
+        """As `classify`, for any number of items: drawn as needed, and a bad one gives a `Failure` in its place."""
+        if top < 1:
+            raise ValueError(f"top is {top}, expected at least 1")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold}, expected a probability in [0, 1]")
+        return (answer for window in _windows(items, max_bytes) for answer in self._answer(window, top, threshold))
+
+    def probabilities(self, contents: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Probabilities of the classes of some files, as one batch: float32 [files, classes], on the CPU."""
+        values = np.concatenate(contents) if len(contents) > 1 else contents[0]
+        lengths = torch.tensor([len(content) for content in contents])
+        # torch has no read-only tensors; a lone file that is already ours to write (any from disk) is not copied.
+        batch = ByteBatch(torch.from_numpy(np.require(values, requirements="W")), lengths).to(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits: Tensor = self.model(batch)
+        return logits.float().softmax(dim=-1).cpu()
+
+    def _answer(self, window: list[_Loaded | Failure], top: int, threshold: float | None) -> list[Prediction | Failure]:
+        """The answers of a window of files, in its order."""
+        found: dict[int, Prediction | Failure] = {}
+        loaded = []
+        for place, item in enumerate(window):
+            if isinstance(item, Failure):
+                found[place] = item
+            else:
+                loaded.append((place, item))
+        for batch in pack([len(item.data) for _, item in loaded], self.batch_bytes):
+            files = [loaded[index] for index in batch]
+            rows = self.probabilities([item.data for _, item in files]).numpy()
+            for (place, item), row in zip(files, rows, strict=True):
+                found[place] = self._describe(item, row, top, threshold)
+        return [found[place] for place in range(len(window))]
+
+    def _describe(
+        self, item: _Loaded, probabilities: NDArray[np.float32], top: int, threshold: float | None
+    ) -> Prediction | Failure:
+        if not np.isfinite(probabilities).all():
+            return Failure(item.path, ValueError(f"{item.name}: the model's scores are not finite numbers"))
+        best = np.argsort(-probabilities, kind="stable")[:top]  # of equal ones the first, wherever this runs
+        ranked = tuple((self.labels[index], float(probabilities[index])) for index in best)
+        label, score = ranked[0]
+        return Prediction(item.path, UNKNOWN if threshold is not None and score < threshold else label, score, ranked)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An item that has been read: uint8 [bytes]."""
+
+    path: str | None
+    name: str
+    data: NDArray[np.uint8]
+
+
+def _windows(items: Iterable[Item], max_bytes: int) -> Iterator[list[_Loaded | Failure]]:
+    """The items, read, in lists of as many as are held in memory together."""
+    window: list[_Loaded | Failure] = []
+    held = 0
+    for number, item in enumerate(items):
+        path = _path_of(item)
+        name = path or ("standard input" if getattr(item, "name", None) == "<stdin>" else f"item {number}")
+        try:
+            data = _read(item, name, max_bytes)
+            if not len(data):
+                raise ValueError(f"{name} is empty: there is nothing to classify")
+            window.append(_Loaded(path, name, data))
+            held += len(data)
+        except (ValueError, OSError) as error:
+            window.append(Failure(path, error))
+        if held >= WINDOW_BYTES or len(window) == WINDOW_FILES:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def _path_of(item: Item) -> str | None:
+    """The path of a path or of a file that was opened by its path."""
+    if isinstance(item, str | os.PathLike):
+        return os.fspath(item)
+    name = getattr(item, "name", None)
+    return name if isinstance(name, str) and not name.startswith("<") else None  # standard input is called "<stdin>"
+
+
+def _read(item: Item, name: str, max_bytes: int) -> NDArray[np.uint8]:
+    if isinstance(item, str | os.PathLike):
+        return _read_path(os.fspath(item), max_bytes)
+    if isinstance(item, bytes | bytearray):
+        return np.frombuffer(item, dtype=np.uint8)
+    if isinstance(item, memoryview):
+        return np.frombuffer(item if item.c_contiguous else item.tobytes(), dtype=np.uint8)
+    if hasattr(item, "read"):
+        return _read_stream(item, name, max_bytes)
+    raise ValueError(f"{name} is {type(item).__name__}, expected a path, bytes or an open binary file")
+
+
+def _read_path(path: str, max_bytes: int) -> NDArray[np.uint8]:
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"{path} is a directory (`anybyte classify -r` goes through the files in it)")
+    if not stat.S_ISREG(status.st_mode):  # opening one could wait for ever
+        raise ValueError(f"{path} is not a regular file: only standard input is read from pipes and devices")
+    if status.st_size > max_bytes:
+        raise _too_long(path, f"{status.st_size:,} bytes", max_bytes)
+    with open(path, "rb") as file:
+        return np.fromfile(file, dtype=np.uint8)
+
+
+def _read_stream(stream: BinaryIO, name: str, max_bytes: int) -> NDArray[np.uint8]:
+    data = bytearray()
+    while chunk := stream.read(_CHUNK):
+        if not isinstance(chunk, bytes):
+            raise ValueError(f"{name} is a file opened as text: open it with 'rb'")
+        data += chunk
+        if len(data) > max_bytes:
+            raise _too_long(name, "more", max_bytes)
+    return np.frombuffer(data, dtype=np.uint8)
+
+
+def _too_long(name: str, size: str, max_bytes: int) -> ValueError:
+    return ValueError(
+        f"{name} holds {size}, the limit is {max_bytes:,} bytes: raise max_bytes (--max-bytes) to read it"
+    )
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a model: that itself, `model/` in a training run's folder, a bundled one, or one from the hub.
+
+    Raises:
+        ValueError: there is none.
+    """
+    name = os.fspath(name_or_path)
+    path = Path(name)
+    if path.is_dir():
+        inner = path / "model"
+        return inner if inner.is_dir() and not (path / CONFIG).exists() else path
+    if path.exists():
+        raise ValueError(
+            f"{name} is a file, but a model is a folder. Pickled checkpoints are never loaded: "
+            "`anybyte convert` turns them into folders"
+        )
+    bundled = sorted(folder.name for folder in _BUNDLED.iterdir()) if _BUNDLED.is_dir() else []
+    if name in bundled:
+        return _BUNDLED / name
+    if _HUB_ID.fullmatch(name):
+        return _fetch(name)
+    shipped = f"bundled are {', '.join(bundled)}" if bundled else "none is bundled"
+    raise ValueError(f"no model {name!r}: there is no such folder, {shipped}, and ids of the hub look like org/name")
+
+
+def _fetch(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download  # a second of imports that only this needs
+
+    try:
+        folder = snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.md"])
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"no model {hub_id!r}: there is no such folder, and the Hugging Face hub does not give it ({reason})"
+        ) from error
+    return Path(folder)
