@@ -25,8 +25,8 @@ from rich.progress import track
 
 from anybyte.files.media import Image, decode, encode_image
 
-FASHION = "tshirt_top trouser pullover dress coat sandal shirt sneaker bag ankle_boot".split()
-CIFAR = "airplane automobile bird cat deer dog frog horse ship truck".split()
+FASHION = ["tshirt_top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot"]
+CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The one date of all members, so that the same data give the same archive."""
 

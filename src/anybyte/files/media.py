@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from anybyte.files.audio import AUDIO_FORMATS, Audio, decode_audio, encode_audio, sniff_audio
 from anybyte.files.images import (
     IMAGE_FORMATS,
@@ -22,6 +24,7 @@ __all__ = [
     "encode",
     "encode_audio",
     "encode_image",
+    "medium_of",
 ]
 
 
@@ -38,6 +41,14 @@ def check_format(format: str) -> None:
         )
 
 
+def medium_of(data: bytes) -> Literal["image", "audio"] | None:
+    """What a file's first bytes announce. None: neither a picture nor a sound of a known format."""
+    # Sounds first: WAV and WebP both open with RIFF, and the sound side looks at both words of it.
+    if sniff_audio(data) is not None:
+        return "audio"
+    return "image" if sniff_image(data) is not None else None
+
+
 def decode(data: bytes, name: str = "") -> Image | Audio:
     """The picture or sound in a file, told by its first bytes.
 
@@ -48,10 +59,10 @@ def decode(data: bytes, name: str = "") -> Image | Audio:
     Raises:
         ValueError: not a picture or sound of a known format, or damaged, or cut off; the message starts with `name`.
     """
-    # Sounds first: WAV and WebP both open with RIFF, and the sound side looks at both words of it.
-    if sniff_audio(data) is not None:
+    medium = medium_of(data)
+    if medium == "audio":
         return decode_audio(data, name)
-    if sniff_image(data) is not None:
+    if medium == "image":
         return decode_image(data, name)
     start = f"it starts with {data[:4].hex(' ')}" if data else "it is empty"
     raise ValueError(f"{name or 'file'}: neither a picture nor a sound of a known format ({start})")
