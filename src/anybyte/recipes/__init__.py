@@ -1,0 +1,46 @@
+"""The training recipes: one table from names to functions, each of which returns a whole `Recipe`.
+
+A recipe's docstring is its claim: accuracy, hardware, minutes. Variants use `dataclasses.replace`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable
+
+from anybyte.config import Recipe
+from anybyte.recipes.folder import folder
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "folder": folder,
+}
+"""Name -> the function that returns the recipe."""
+
+
+def list_recipes(pattern: str = "*") -> list[str]:
+    """The names of the recipes that match a pattern with `*` and `?`, sorted."""
+    return sorted(fnmatch.filter(RECIPES, pattern))
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ValueError: there is none; the message lists similar names.
+    """
+    return recipe_function(name)()
+
+
+def recipe_function(name: str) -> Callable[[], Recipe]:
+    """The function that returns the recipe of this name; its docstring says what the recipe reaches.
+
+    Raises:
+        ValueError: there is none; the message lists similar names.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)
+        near += [other for other in list_recipes(f"*{name}*") if other not in near]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the recipes are {', '.join(list_recipes())}"
+        raise ValueError(f"no recipe {name!r}: {hint}")
+    return RECIPES[name]

@@ -1,0 +1,69 @@
+"""`anybyte train RECIPE`: from a folder of files to a model folder."""
+
+from __future__ import annotations
+
+import tyro
+
+from anybyte.config import Recipe
+from anybyte.recipes import get_recipe, list_recipes
+
+SHORTHANDS = {"--data": "--data.path", "--out": "--run.out"}
+"""Short options, and the fields they set."""
+
+USAGE = """\
+usage: anybyte train RECIPE [--data DIR] [--out DIR] [--field.path VALUE ...]
+
+Train a model from a recipe. --data is short for --data.path, --out for --run.out; every other field of the recipe can
+be set the same way. `anybyte train RECIPE --help` lists them all with the recipe's values.
+
+examples:
+  anybyte train folder --data my_files/ --out runs/mine
+  anybyte train folder --data my_files.zip --optim.learning_rate 5e-4 --run.epochs 60
+  anybyte train folder --data scans/ --data.format tiff --data.augment.flip True --run.max_minutes 30
+  torchrun --nproc-per-node 2 -m anybyte train folder --data my_files/
+
+A run that was interrupted goes on where it was when the same command is given again."""
+
+
+def main(args: list[str]) -> int:
+    """Trains; prints the validation accuracy, where the model is, and the command that comes next."""
+    if not args or args[0] in ("-h", "--help"):
+        print(f"{USAGE}\n\nrecipes: {', '.join(list_recipes())}")
+        return 0 if args else 2
+    if args[0].startswith("-"):
+        raise ValueError(f"expected the name of a recipe before {args[0]}; the recipes are {', '.join(list_recipes())}")
+    recipe = parse_recipe(args[0], args[1:])
+    if not recipe.data.path:
+        raise ValueError(f"recipe {args[0]} needs files to train on: anybyte train {args[0]} --data DIR")
+
+    from anybyte.train.loop import train  # torch and accelerate, only once the command line is known to be right
+
+    result = train(recipe)
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.best.items() if name not in ("step", "epoch"))
+    print(f"validation: {metrics or 'no files to validate on'}")
+    print(f"model:      {result.folder}")
+    print(f"next:       anybyte evaluate {result.folder} --data {recipe.data.path}")
+    return 0
+
+
+def parse_recipe(name: str, options: list[str]) -> Recipe:
+    """The recipe `name` with the fields that the options set.
+
+    Raises:
+        ValueError: no such recipe.
+        SystemExit: an unknown field or a value of the wrong type (code 2), after a message on stderr; or --help (0).
+    """
+    recipe = get_recipe(name)
+    expanded = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        expanded.append(f"{SHORTHANDS.get(key, key)}{equals}{value}")
+    description = f"Recipe {name}. Short forms: --data for --data.path, --out for --run.out."
+    return tyro.cli(
+        Recipe,
+        default=recipe,
+        args=expanded,
+        prog=f"anybyte train {name}",
+        description=description,
+        use_underscores=True,
+    )

@@ -1,0 +1,81 @@
+"""The card of a trained model: what it is, what made it, how good it is on the validation files."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import PurePath
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+import anybyte
+from anybyte.config import Recipe
+
+_LISTED_CLASSES = 20
+
+
+def model_card(
+    recipe: Recipe, classes: Sequence[str], best: dict[str, float], *, seconds: float, model: nn.Module, hardware: str
+) -> str:
+    """Markdown for `README.md` of a model folder. It names no absolute path, user or machine."""
+    data = PurePath(recipe.data.path.rstrip("/\\")).name or "files given from Python"
+    listed = ", ".join(classes[:_LISTED_CLASSES]) + (", ..." if len(classes) > _LISTED_CLASSES else "")
+    metrics = [f"| validation {name} | {value:.4f} |" for name, value in best.items() if name not in ("step", "epoch")]
+    settings = asdict(recipe)
+    settings["data"]["path"] = data
+    settings["run"].pop("out")
+    return "\n".join(
+        [
+            f"# {recipe.name}",
+            "",
+            f"A {type(model).__name__} that reads the bytes of a file and says which of {len(classes)} classes it is:",
+            f"{listed}.",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| recipe | `{recipe.name}` |",
+            f"| data | `{data}` |",
+            f"| format read | {recipe.data.format or 'the files as they are stored'} |",
+            f"| parameters | {sum(p.numel() for p in model.parameters()):,} |",
+            f"| seed | {recipe.run.seed} |",
+            f"| training time | {seconds / 60:.1f} minutes |",
+            f"| hardware | {hardware} |",
+            f"| best weights | step {best['step']:.0f}, epoch {best['epoch']:.4g} |",
+            *metrics,
+            f"| made with | anybyte {anybyte.__version__}, torch {torch.__version__.partition('+')[0]} |",
+            "",
+            "The weights were chosen by the validation metrics above, which are therefore slightly too good. "
+            "`anybyte evaluate` measures the test split.",
+            "",
+            "## Settings",
+            "",
+            "```json",
+            json.dumps(settings, indent=2),
+            "```",
+            "",
+        ]
+    )
+
+
+def describe_hardware(accelerator: Accelerator) -> str:
+    """The GPU, or the processor and the threads used, of one process, and how many processes there were."""
+    device, num_processes = accelerator.device, accelerator.num_processes
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{torch.get_num_threads()} threads of {_processor()} ({os.cpu_count()} cores)"
+    return name if num_processes == 1 else f"{num_processes} processes, each on {name}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, "") or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()

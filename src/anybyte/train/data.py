@@ -1,0 +1,225 @@
+"""From a source of files to the parts of each optimiser step.
+
+Which files a step reads is drawn once for all processes, from (seed, epoch) alone; then the files are dealt to the
+processes and cut into accumulation parts. Each file's augmentation is seeded by (seed, epoch, index). So neither
+workers, processes, parts nor a restart change what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from anybyte.tasks import Sample, Task
+
+if TYPE_CHECKING:
+    from anybyte.files.sources import Source
+    from anybyte.files.transform import FileTransform
+
+NO_EPOCH = -1
+"""The epoch of validation files: no augmentation, the same randomness each time."""
+
+_CHUNK_BATCHES = 50
+"""Batches' worth of shuffled files that are sorted by length together: the more, the more even the lengths in a batch
+and the less random its company."""
+_PROBES = 32
+"""Files that are transformed in order to learn what re-encoding does to their sizes."""
+
+Indices = NDArray[np.int64]
+Key = tuple[int, int]
+"""(epoch, index of the entry); index -1 is a placeholder."""
+
+
+class Problem(NamedTuple):
+    """A file that could not be read, decoded or used."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
+
+
+class Part(NamedTuple):
+    """What one process computes at once: some of the files of one step, or a placeholder when it has none of them.
+
+    A placeholder holds one made-up file, so that every process takes part in the collective work of each step; its loss
+    does not count.
+    """
+
+    inputs: Any
+    targets: Any
+    indices: tuple[int, ...]
+    num_bytes: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_placeholder(self) -> bool:
+        return not self.indices
+
+
+class Files(Dataset[Sample | Problem]):
+    """The files of a source, each read, augmented and encoded when it is asked for.
+
+    A file that fails comes out as a `Problem`, not as an exception: the process that trains decides what becomes of it.
+
+    Args:
+        source: where the files are.
+        transform: applied to each file; it receives a generator for augmentation except in `NO_EPOCH`.
+        seed: of all randomness.
+    """
+
+    def __init__(self, source: Source, transform: FileTransform, seed: int) -> None:
+        self.source = source
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source.entries)
+
+    def __getitem__(self, key: Key) -> tuple[int, Sample | Problem]:  # type: ignore[override]
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch + 1, index + 1])
+        if index < 0:
+            return index, Sample(b"\0", 0, rng)
+        entry = self.source.entries[index]
+        try:
+            data = self.source.read(index)
+            if not data:
+                raise ValueError(f"{entry.name}: the file is empty")
+            data = self.transform(data, entry.name, None if epoch == NO_EPOCH else rng)
+        except (ValueError, OSError) as error:
+            return index, Problem(entry.name, str(error))
+        return index, Sample(data, entry.label, rng)
+
+
+class Collate:
+    """Samples to a `Part`. A class, not a closure, so that it can be sent to workers."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self, items: list[tuple[int, Sample | Problem]]) -> Part:
+        good = [(index, item) for index, item in items if isinstance(item, Sample)]
+        problems = tuple(item for _, item in items if isinstance(item, Problem))
+        samples = [sample for _, sample in good] or [Sample(b"\0", 0, np.random.default_rng(0))]
+        inputs, targets = self.task.collate(samples)
+        indices = tuple(index for index, _ in good if index >= 0)
+        num_bytes = sum(len(sample.data) for sample in samples) if indices else 0
+        return Part(inputs, targets, indices, num_bytes, problems)
+
+
+class Plan:
+    """Which files each step of an epoch reads.
+
+    Args:
+        sizes: int64 [files], bytes of each file as the model reads it (see `planned_sizes`).
+        batch_files: files in a batch, at most.
+        batch_bytes: bytes in a batch, at most; a longer file is a batch of its own.
+        seed: of the shuffles.
+    """
+
+    def __init__(self, sizes: Indices, batch_files: int, batch_bytes: int, seed: int) -> None:
+        if batch_files < 1 or batch_bytes < 1:
+            raise ValueError(f"a batch needs at least one file and one byte, got {batch_files} and {batch_bytes}")
+        self.sizes = sizes
+        self.batch_files = batch_files
+        self.batch_bytes = batch_bytes
+        self.seed = seed
+
+    def epoch(self, epoch: int) -> list[Indices]:
+        """The batches of an epoch: every file once, files of similar length together, in random order."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.sizes))
+        chunk = self.batch_files * _CHUNK_BATCHES
+        chunks = []
+        for number, first in enumerate(range(0, len(order), chunk)):
+            part = order[first : first + chunk]
+            part = part[np.argsort(self.sizes[part], kind="stable")]
+            # Every other chunk runs from long to short, so that a batch across a border still has one length.
+            chunks.append(part[::-1] if number % 2 else part)
+        batches = self._cut(np.concatenate(chunks)) if chunks else []
+        return [batches[index] for index in rng.permutation(len(batches))]
+
+    def in_order(self) -> list[Indices]:
+        """Every file once, from short to long: the batches of validation."""
+        return self._cut(np.argsort(self.sizes, kind="stable"))
+
+    def _cut(self, order: Indices) -> list[Indices]:
+        batches, first, num_bytes = [], 0, 0
+        for position, size in enumerate(self.sizes[order].tolist()):
+            full = position - first == self.batch_files or num_bytes + size > self.batch_bytes
+            if full and position > first:
+                batches.append(order[first:position])
+                first, num_bytes = position, 0
+            num_bytes += size
+        return [*batches, order[first:]] if len(order) else []
+
+
+class Deal:
+    """The keys of this process's parts, part after part, over a run of batches; the sampler of a `DataLoader`.
+
+    Args:
+        plan: draws the batches.
+        epochs: the epochs to go through; `[NO_EPOCH]` takes the files in order.
+        rank: of this process among `world`.
+        parts: accumulation parts that each batch is cut into.
+        skip: batches of the first epoch that are done already.
+    """
+
+    def __init__(self, plan: Plan, epochs: Sequence[int], rank: int, world: int, parts: int, skip: int = 0) -> None:
+        self.plan, self.epochs, self.rank, self.world, self.parts, self.skip = plan, epochs, rank, world, parts, skip
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for number, epoch in enumerate(self.epochs):
+            batches = self.plan.in_order() if epoch == NO_EPOCH else self.plan.epoch(epoch)
+            for batch in batches[self.skip if number == 0 else 0 :]:
+                yield from self._parts(epoch, batch)
+
+    def _parts(self, epoch: int, batch: Indices) -> Iterator[list[Key]]:
+        # The files lie in order of length: dealing them one by one evens out the processes' work.
+        mine = batch[self.rank :: self.world]
+        for part in range(self.parts):
+            yield [(epoch, index) for index in mine[part :: self.parts].tolist()] or [(epoch, -1)]
+
+
+def load_parts(files: Files, task: Task, deal: Deal, num_workers: int, pin_memory: bool) -> DataLoader[Part]:
+    """The parts that `deal` names, in its order, read ahead by `num_workers` processes (0: read when asked for)."""
+    return DataLoader(
+        files,
+        batch_sampler=deal,  # type: ignore[arg-type]
+        collate_fn=Collate(task),
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if num_workers else None,
+    )
+
+
+def planned_sizes(source: Source, transform: FileTransform) -> Indices:
+    """Bytes that the model will read of each file: int64 [files].
+
+    Exact where files are read as they are stored. Where they are encoded anew, a few are, and the others' sizes follow
+    from theirs: the same if those are all alike, else in proportion to the stored size. Batches are planned by this, so
+    a re-encoded one may exceed its budget by as much as files differ in how well they compress.
+    """
+    stored = np.array([max(1, entry.size) for entry in source.entries], dtype=np.int64)
+    probes = (
+        np.unique(np.linspace(0, len(stored) - 1, min(_PROBES, len(stored)), dtype=np.int64)) if len(stored) else []
+    )
+    before, after = [], []
+    for index in probes:
+        try:
+            data = source.read(index)
+            after.append(len(transform(data, source.entries[index].name, None)))
+        except (ValueError, OSError):
+            continue  # training meets this file as well, and says so
+        before.append(len(data))
+    if before == after or not sum(before):
+        return stored
+    if len(set(after)) == 1:
+        return np.full_like(stored, after[0])
+    return np.maximum(1, stored * sum(after) // sum(before))

@@ -1,0 +1,82 @@
+"""AdamW, its learning rate at each step, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from anybyte.config import OptimConfig
+
+_NOT_DECAYED = ("embedding", "position", "norm")
+"""Parts of a parameter's name that exempt it from weight decay, as does having one dimension or none."""
+
+
+def create_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW with decay on weight matrices and kernels, and none on biases, norms, embeddings and positions."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    decayed, others = [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        exempt = parameter.ndim <= 1 or id(parameter) in tables or any(part in name for part in _NOT_DECAYED)
+        (others if exempt else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    fused = all(parameter.is_cuda for parameter in decayed + others)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas, fused=fused
+    )
+
+
+def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:
+    """The learning rate of step `step` (from 0): linear warm-up, then half a cosine down to the minimum at the end."""
+    warmup = min(config.warmup_steps, total_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    done = min(1.0, (step - warmup + 1) / max(1, total_steps - warmup))
+    span = config.learning_rate - config.min_learning_rate
+    return config.min_learning_rate + span * (1 + math.cos(math.pi * done)) / 2
+
+
+class MovingAverage:
+    """An exponential moving average of a model's parameters; buffers are the model's own.
+
+    The decay ramps up as (1 + step) / (10 + step), so that the start of training is soon forgotten.
+
+    Args:
+        model: the model in training. Parameters sharded over processes stay so in the average.
+        decay: its limit.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"ema_decay must be at least 0 and below 1, got {decay}")
+        self.decay = decay
+        self.parameters = dict(model.named_parameters())
+        self.averages = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Moves the average towards the parameters after step `step` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averages: list[Tensor] = list(self.averages.values())
+        torch._foreach_lerp_(averages, [p.detach() for p in self.parameters.values()], 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within the context the model's parameters are the average."""
+        kept = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self._put(self.averages)
+        try:
+            yield
+        finally:
+            self._put(kept)
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        # Through the parameter, not its `.data`: what a model has computed from its weights must be seen to be stale.
+        for name, parameter in self.parameters.items():
+            parameter.copy_(values[name])

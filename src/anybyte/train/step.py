@@ -1,0 +1,191 @@
+"""What a model computes in training: an optimiser step, a measurement. On one processor or many.
+
+    a step:   parts of the global batch -> sums of losses -> gradients of the sums, added up over parts and processes
+              -> divided by the global count -> clipped -> AdamW -> moving average
+
+Gradients are divided once, by what the whole step really held, so that files left out or dealt unevenly weigh the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from torch import Tensor, nn
+
+from anybyte.config import OptimConfig
+from anybyte.tasks import Task
+from anybyte.train.data import Part
+from anybyte.train.optim import MovingAverage, create_optimizer
+
+
+class NotFinite(ArithmeticError):
+    """A loss or gradient of a step is not finite; the weights are still those from before the step.
+
+    Attributes:
+        what: which of them.
+        indices: the entries in the guilty parts of this process, or in all its parts if none is to blame by itself.
+    """
+
+    def __init__(self, what: str, indices: Sequence[int]) -> None:
+        super().__init__(f"{what} is not finite")
+        self.what, self.indices = what, tuple(indices)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """An optimiser step, over all processes.
+
+    Attributes:
+        loss: mean over the items of the step; 0 if it had none.
+        grad_norm: before clipping.
+        files, num_bytes: that were read.
+        flag: whether any process raised its flag.
+    """
+
+    loss: float
+    grad_norm: float
+    files: int
+    num_bytes: int
+    flag: bool
+
+
+class Stepper:
+    """A model in training, with its optimiser and moving average, over the processes of an accelerator.
+
+    Args:
+        model: on any device, not wrapped; it is moved and wrapped here.
+        task: what it is trained for.
+        optim: settings of the optimiser.
+        accelerator: devices and processes.
+        bf16: whether the model computes in bfloat16 where that is safe (autocast).
+        compile: whether the model is compiled.
+    """
+
+    def __init__(
+        self, model: nn.Module, task: Task, optim: OptimConfig, accelerator: Accelerator, *, bf16: bool, compile: bool
+    ) -> None:
+        if compile:
+            model.compile()  # in place: names of parameters stay
+        self.task, self.optim, self.accelerator, self.bf16 = task, optim, accelerator, bf16
+        self.model, wrapped = accelerator.prepare(model, create_optimizer(model, optim))
+        self.optimizer: torch.optim.Optimizer = wrapped.optimizer
+        self.plain: nn.Module = accelerator.unwrap_model(self.model)
+        self.average = None if optim.ema_decay is None else MovingAverage(self.plain, optim.ema_decay)
+
+    def step(self, parts: Sequence[Part], step: int, rate: float, seed: int, flag: bool = False) -> StepResult:
+        """One optimiser step.
+
+        Args:
+            parts: of the step's batch, those of this process.
+            step: its number, from 0.
+            rate: learning rate.
+            seed: of the run. All randomness of the step follows from (seed, step, process).
+            flag: anything that the processes should agree on.
+
+        Raises:
+            NotFinite: the loss or the gradient is; nothing has changed.
+        """
+        torch.manual_seed(_mix(seed, step, self.accelerator.process_index))
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        losses, count = [], 0
+        for number, part in enumerate(parts):
+            is_last = number == len(parts) - 1
+            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.model):
+                loss, items = self._loss(part)
+                self.accelerator.backward(loss)
+            losses.append(loss.detach())
+            count += items
+        local = [float(torch.stack(losses).sum()), count, _num_files(parts), sum(p.num_bytes for p in parts), flag]
+        loss_sum, items_sum, files, num_bytes, flags = self.sum(local)
+        norm = self._finish_gradients(items_sum)
+        if not math.isfinite(loss_sum) or not math.isfinite(norm):
+            self.optimizer.zero_grad()
+            raise _not_finite(loss_sum, parts, losses)
+        if items_sum:  # with every file of the step left out, there is nothing to learn from
+            self.optimizer.step()
+            if self.average:
+                self.average.update(step)
+        self.optimizer.zero_grad()
+        return StepResult(loss_sum / max(1.0, items_sum), norm, int(files), int(num_bytes), flags > 0)
+
+    def measure(self, parts: Iterable[Part]) -> dict[str, float]:
+        """The task's metrics of the averaged weights over `parts`, of all processes; empty if there are no files."""
+        sums: dict[str, float] = {}
+        self.model.eval()
+        # FSDP gathers parameters in the forward pass, which inference mode does not allow.
+        sharded = self.accelerator.distributed_type.value == "FSDP"
+        mode = torch.no_grad() if sharded else torch.inference_mode()
+        average = self.average.applied() if self.average else contextlib.nullcontext()
+        with average, mode, self._autocast():
+            for part in parts:
+                measured = self.task.measure(self.model, *self._on_device(part))
+                for name, value in ({} if part.is_placeholder else measured).items():
+                    sums[name] = sums.get(name, 0.0) + value
+        sums = self._sum_by_name(sums)
+        return self.task.summarise(sums) if sums else {}
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Each number summed over the processes."""
+        if self.accelerator.num_processes == 1:
+            return [float(value) for value in values]
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
+        total: list[float] = self.accelerator.reduce(tensor, reduction="sum").tolist()
+        return total
+
+    def _sum_by_name(self, sums: dict[str, float]) -> dict[str, float]:
+        # Not by `sum`: a process that has only placeholders does not know the names.
+        every = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
+        names = dict.fromkeys(name for one in every for name in one)
+        return {name: sum(one.get(name, 0.0) for one in every) for name in names}
+
+    def _loss(self, part: Part) -> tuple[Tensor, int]:
+        """The part's summed loss, to be differentiated, and the items it counts."""
+        with self._autocast():
+            loss, count = self.task.loss(self.model, *self._on_device(part))
+        # A placeholder takes part in what processes do together, with no weight.
+        return (loss * 0.0, 0) if part.is_placeholder else (loss, count)
+
+    def _finish_gradients(self, count: float) -> float:
+        """Turns gradients of sums into those of the mean, clips them, and returns their norm before clipping."""
+        # DistributedDataParallel and FSDP have averaged over the processes: undo that.
+        scale = self.accelerator.num_processes / max(1.0, count)
+        parameters = list(self.model.parameters())
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(scale)
+        limit = math.inf if self.optim.clip_norm is None else self.optim.clip_norm
+        norm = self.accelerator.clip_grad_norm_(parameters, limit)
+        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+
+    def _on_device(self, part: Part) -> tuple[Any, Any]:
+        inputs, targets = send_to_device((part.inputs, part.targets), self.accelerator.device, non_blocking=True)
+        return inputs, targets
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def _not_finite(loss_sum: float, parts: Sequence[Part], losses: Sequence[Tensor]) -> NotFinite:
+    guilty = [part for part, loss in zip(parts, losses, strict=True) if not bool(torch.isfinite(loss))]
+    indices = [index for part in (guilty or parts) for index in part.indices]
+    return NotFinite("the gradient" if math.isfinite(loss_sum) else "the loss", indices)
+
+
+def _num_files(parts: Sequence[Part]) -> int:
+    return sum(len(part.indices) for part in parts)
+
+
+def _mix(seed: int, step: int, rank: int) -> int:
+    """A seed for torch from three numbers, well mixed. Processes differ, or all would drop the same units."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
