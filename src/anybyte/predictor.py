@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
-from anybyte.evaluate.packing import pack
+from anybyte.evaluate.packing import BATCH_BYTES, pack, windows
 from anybyte.models.pretrained import CONFIG
 from anybyte.models.zoo import load_pretrained
 
@@ -34,13 +34,6 @@ UNKNOWN = "unknown"
 
 MAX_BYTES = 2**30
 """A file longer than this is refused, unless the caller says otherwise: it would not fit into most memories."""
-
-BATCH_BYTES = 2**19
-"""Bytes computed at once, about. More gains nothing even on large devices: a batch is 65,000 tokens by then."""
-
-WINDOW_BYTES = 16 * BATCH_BYTES
-WINDOW_FILES = 1024
-"""Files read ahead and sorted by length, at most: what is in memory, however many files there are."""
 
 _CHUNK = 2**20
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -78,7 +71,8 @@ def load(
     """A predictor of a model: from its folder or a training run's, by its bundled name, or from the Hugging Face hub.
 
     Args:
-        name_or_path: a path, a name, or an id `org/name`, tried in that order. From the hub only JSON, safetensors and Markdown files are fetched.
+        name_or_path: a path, a bundled name, or an id `org/name` of the hub, tried in that order. From the hub only JSON,
+            safetensors and Markdown files are fetched.
         device: where to compute. None: the GPU if there is one.
         precision: `bf16` computes under autocast; `fp32` and None do not.
 
@@ -91,11 +85,7 @@ def load(
     folder = find_model(name_or_path)
     try:
         model, labels = load_pretrained(folder)
-    except (
-        TypeError,
-        RuntimeError,
-        OverflowError,
-    ) as error:  # fields of the wrong kind or size fail where they are used
+    except (TypeError, RuntimeError, OverflowError) as error:  # a wrong kind or size of field fails where it is used
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
     if labels is None:
         labels = tuple(str(index) for index in range(model.config.num_classes))
@@ -160,7 +150,8 @@ class Predictor:
             raise ValueError(f"top is {top}, expected at least 1")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}, expected a probability in [0, 1]")
-        return (answer for window in _windows(items, max_bytes) for answer in self._answer(window, top, threshold))
+        read = (_try_read(item, number, max_bytes) for number, item in enumerate(items))
+        return (answer for window in windows(read, _size) for answer in self._answer(window, top, threshold))
 
     def probabilities(self, contents: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Probabilities of the classes of some files, as one batch: float32 [files, classes], on the CPU."""
@@ -208,26 +199,20 @@ class _Loaded:
     data: NDArray[np.uint8]
 
 
-def _windows(items: Iterable[Item], max_bytes: int) -> Iterator[list[_Loaded | Failure]]:
-    """The items, read, in lists of as many as are held in memory together."""
-    window: list[_Loaded | Failure] = []
-    held = 0
-    for number, item in enumerate(items):
-        path = _path_of(item)
-        name = path or ("standard input" if getattr(item, "name", None) == "<stdin>" else f"item {number}")
-        try:
-            data = _read(item, name, max_bytes)
-            if not len(data):
-                raise ValueError(f"{name} is empty: there is nothing to classify")
-            window.append(_Loaded(path, name, data))
-            held += len(data)
-        except (ValueError, OSError) as error:
-            window.append(Failure(path, error))
-        if held >= WINDOW_BYTES or len(window) == WINDOW_FILES:
-            yield window
-            window, held = [], 0
-    if window:
-        yield window
+def _size(item: _Loaded | Failure) -> int:
+    return len(item.data) if isinstance(item, _Loaded) else 0
+
+
+def _try_read(item: Item, number: int, max_bytes: int) -> _Loaded | Failure:
+    path = _path_of(item)
+    name = path or ("standard input" if getattr(item, "name", None) == "<stdin>" else f"item {number}")
+    try:
+        data = _read(item, name, max_bytes)
+        if not len(data):
+            raise ValueError(f"{name} is empty: there is nothing to classify")
+    except (ValueError, OSError) as error:
+        return Failure(path, error)
+    return _Loaded(path, name, data)
 
 
 def _path_of(item: Item) -> str | None:

@@ -1,0 +1,149 @@
+"""`anybyte evaluate MODEL`: how good a model is on labelled files."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anybyte.config import DataConfig
+from anybyte.evaluate.report import summarise, write_report
+from anybyte.evaluate.runner import Evaluation, evaluate
+from anybyte.files.sources import Source, open_source, open_splits
+from anybyte.files.transform import FileTransform
+from anybyte.predictor import find_model, load
+
+RECIPE = "recipe.json"
+_FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes")
+"""Fields of a recipe's `data` that evaluation follows, so that the test part is the one that training held out."""
+_PATIENCE = 2.0
+"""Seconds of work after which a progress bar appears."""
+
+
+def main(args: list[str]) -> int:
+    """Evaluates, prints the main numbers and writes the report."""
+    options = _parser().parse_args(args)
+    run = find_run(options.model)
+    data = _data_config(run, options)
+    predictor = load(options.model, device=options.device, precision=options.precision)
+    source, part = _open(data, options.split)
+    with _progress(len(source.entries)) as on_progress:
+        evaluation = evaluate(
+            predictor.model,
+            source,
+            predictor.labels,
+            FileTransform(format=data.format, max_bytes=data.max_bytes),
+            precision=predictor.precision,
+            on_error=options.on_error,
+            on_progress=on_progress,
+        )
+    about = {"model": options.model, "data": data.path, "part": part, "format": data.format or "as stored"}
+    out = options.out or str(run / "evaluation" if run else Path("evaluation"))
+    write_report(evaluation, out, about)
+    _print(evaluation, about)
+    print(f"\nwrote {os.path.join(out, 'report')}.json, .md and .png")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="anybyte evaluate",
+        description="Measure a model on labelled files. After `anybyte train`, the folder of the run is enough: data, "
+        "format and split follow its recipe, so that the test part is what training held out.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of a run or model, bundled name, or hub id")
+    parser.add_argument("--data", metavar="PATH", help="folder, zip, tar shards, manifest, parquet or hf:NAME")
+    parser.add_argument("--split", choices=("test", "val", "train", "all"), default="test", help="which part (test)")
+    parser.add_argument("--format", metavar="F", help="re-encode files to this first; `stored` leaves them as they are")
+    parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
+    parser.add_argument("--on-error", choices=("fail", "skip"), default="fail", help="what a bad file does (fail)")
+    parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    return parser
+
+
+def find_run(model: str) -> Path | None:
+    """The folder of the training run that a model came from: the one that holds its recipe, or None."""
+    path = Path(model)
+    if not path.is_dir():
+        return None
+    folder = find_model(path)
+    return next((place for place in (folder, folder.parent, path) if (place / RECIPE).is_file()), None)
+
+
+def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
+    """Where the files come from: as in training, unless the command line says otherwise."""
+    fields = _read_recipe(run / RECIPE) if run else {}
+    if options.data is not None:
+        fields["path"] = options.data
+    if options.format is not None:
+        fields["format"] = None if options.format == "stored" else options.format
+    if not fields.get("path"):
+        raise ValueError(f"{options.model} has no {RECIPE} that names its data: name labelled files with --data")
+    return dataclasses.replace(DataConfig(), **fields)
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    """What a recipe says of its data."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))["data"]
+        return {name: data[name] for name in _FROM_TRAINING if name in data}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is not the recipe of a training run: {error!r}") from error
+
+
+def _open(data: DataConfig, split: str) -> tuple[Source, str]:
+    """The part to evaluate, and what to call it."""
+    if split == "all":
+        source = open_source(data.path)
+        return source, f"all {len(source.entries):,} files"
+    splits = open_splits(data)
+    parts: dict[str, Source] = {"train": splits.train, "val": splits.val, "test": splits.test}
+    source, total = parts[split], sum(len(part.entries) for part in parts.values())
+    if not source.entries:
+        raise ValueError(f"{data.path} has no files in its {split} part: --split all takes every file")
+    return source, f"{split}, {len(source.entries):,} of {total:,} files"
+
+
+def _print(evaluation: Evaluation, about: dict[str, str]) -> None:
+    rows = [*about.items(), *summarise(evaluation)]
+    if evaluation.absent:
+        rows.append(("classes without files", ", ".join(evaluation.absent)))
+    if evaluation.skipped:
+        rows.append(("files left out", f"{len(evaluation.skipped)} (named in the report)"))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
+    """A callback that moves a bar on stderr, if that is a terminal and the work takes long."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    progress = Progress(
+        BarColumn(), MofNCompleteColumn(), "files", TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+    task = progress.add_task("", total=total)
+    start = time.monotonic()
+
+    def advance(done: int) -> None:
+        progress.update(task, completed=done)
+        if not progress.live.is_started and time.monotonic() - start > _PATIENCE:
+            progress.start()
+
+    try:
+        yield advance
+    finally:
+        progress.stop()

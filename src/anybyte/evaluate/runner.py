@@ -1,0 +1,186 @@
+"""A model's answers to every file of a source, and how good they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from anybyte.batch import ByteBatch
+from anybyte.evaluate.metrics import Scores, score
+from anybyte.evaluate.packing import BATCH_BYTES, pack, windows
+from anybyte.files.sources import Source
+
+_NUM_MISTAKES = 20
+
+Transform = Callable[[bytes, str, np.random.Generator | None], bytes]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer: the file, its class, the answer, and the probability that the model gave the answer."""
+
+    path: str
+    label: str
+    answer: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Scores):
+    """What `evaluate` found."""
+
+    mistakes: tuple[Mistake, ...]
+    """The 20 most confident ones, the worst first."""
+    skipped: tuple[tuple[str, str], ...]
+    """Files that could not be read, and why (only under `on_error="skip"`)."""
+    bytes: int
+    """Bytes that the model read: after re-encoding."""
+    seconds: float
+    """From the first file's reading to the last answer."""
+
+    @property
+    def files_per_second(self) -> float:
+        return self.files / self.seconds
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self.bytes / self.seconds
+
+
+def evaluate(
+    model: nn.Module,
+    source: Source,
+    labels: Sequence[str],
+    transform: Transform | None = None,
+    *,
+    device: str | torch.device | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    batch_bytes: int = BATCH_BYTES,
+    on_error: Literal["fail", "skip"] = "fail",
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """The model's scores on every file of a source. The same model and files give the same numbers, times aside.
+
+    Args:
+        model: `model(ByteBatch) -> logits [files, classes]`. It is left in the mode it was in.
+        source: labelled files. It need not have files of every class that the model knows.
+        labels: the model's classes, by index.
+        transform: re-encodes each file, called as `transform(data, name, None)`: without augmentation.
+        device: where to compute. None: where the model is.
+        precision: `bf16` computes under autocast.
+        batch_bytes: bytes computed at once, about.
+        on_error: what an unreadable or empty file does: end the evaluation, or be listed in `skipped`.
+        on_progress: called with the number of files done so far.
+
+    Raises:
+        ValueError: the source has classes that the model does not know, or files without a class, or empty ones, or none;
+            or the model's logits are not finite. The message names what it is about.
+    """
+    targets = _targets(source, labels)
+    device = torch.device(device) if device is not None else next(model.parameters()).device
+    skipped: list[tuple[str, str]] = []
+    logits: dict[int, Tensor] = {}
+    num_bytes = 0
+    was_training = model.training
+    model.to(device).eval()
+    start = time.perf_counter()
+    try:
+        read = _read(source, transform, skipped if on_error == "skip" else None)
+        for window in windows(read, lambda file: len(file.data)):
+            for batch in pack([len(file.data) for file in window], batch_bytes):
+                files = [window[index] for index in batch]
+                rows = _forward(model, [file.data for file in files], device, precision)
+                num_bytes += sum(len(file.data) for file in files)
+                logits.update(zip((file.index for file in files), rows, strict=True))
+            if on_progress:
+                on_progress(len(logits) + len(skipped))
+    finally:
+        model.train(was_training)
+    seconds = time.perf_counter() - start
+    order = sorted(logits)
+    if not order:
+        raise ValueError("there are no files to evaluate")
+    table, truth = torch.stack([logits[index] for index in order]), targets[order]
+    names = [source.entries[index].name for index in order]
+    _check_finite(table, names)
+    return Evaluation(
+        **vars(score(table, truth, labels)),
+        mistakes=_worst_mistakes(table, truth, names, labels),
+        skipped=tuple(skipped),
+        bytes=num_bytes,
+        seconds=seconds,
+    )
+
+
+class _File(NamedTuple):
+    index: int
+    data: bytes
+
+
+def _targets(source: Source, labels: Sequence[str]) -> Tensor:
+    """The class of each entry as an index into `labels`: int64 [files]."""
+    known = {label: index for index, label in enumerate(labels)}
+    foreign, unlabelled = set(), []
+    targets = []
+    for entry in source.entries:
+        if entry.label < 0:
+            unlabelled.append(entry.name)
+        elif source.classes[entry.label] not in known:
+            foreign.add(source.classes[entry.label])
+        else:
+            targets.append(known[source.classes[entry.label]])
+    if foreign:
+        raise ValueError(
+            f"the data has classes that the model does not know: {_some(sorted(foreign))} (it knows {_some(labels)})"
+        )
+    if unlabelled:
+        raise ValueError(f"files without a class cannot be evaluated: {_some(unlabelled)}")
+    return torch.tensor(targets, dtype=torch.int64)
+
+
+def _some(names: Sequence[str], limit: int = 10) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _read(source: Source, transform: Transform | None, skipped: list[tuple[str, str]] | None) -> Iterator[_File]:
+    """The files in the source's order; unreadable ones go to `skipped`, or end the reading if that is None."""
+    for index, entry in enumerate(source.entries):
+        try:
+            data = source.read(index)
+            if not data:
+                raise ValueError(f"{entry.name} is empty: there is nothing to evaluate")
+            yield _File(index, transform(data, entry.name, None) if transform else data)
+        except (ValueError, OSError) as error:
+            if skipped is None:
+                raise
+            skipped.append((entry.name, str(error)))
+
+
+def _forward(model: nn.Module, files: list[bytes], device: torch.device, precision: str) -> Tensor:
+    batch = ByteBatch.from_bytes(files).to(device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits: Tensor = model(batch)
+    return logits.float().cpu()
+
+
+def _check_finite(logits: Tensor, names: list[str]) -> None:
+    bad = (~logits.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(f"the model's scores are not finite numbers for {_some([names[index] for index in bad])}")
+
+
+def _worst_mistakes(logits: Tensor, targets: Tensor, names: list[str], labels: Sequence[str]) -> tuple[Mistake, ...]:
+    confidence, answers = logits.double().softmax(dim=1).max(dim=1)
+    wrong = (answers != targets).nonzero().flatten().tolist()
+    wrong.sort(key=lambda index: (-float(confidence[index]), names[index]))
+    return tuple(
+        Mistake(names[index], labels[int(targets[index])], labels[int(answers[index])], float(confidence[index]))
+        for index in wrong[:_NUM_MISTAKES]
+    )
