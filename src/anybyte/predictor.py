@@ -71,8 +71,8 @@ def load(
     """A predictor of a model: from its folder or a training run's, by its bundled name, or from the Hugging Face hub.
 
     Args:
-        name_or_path: a path, a bundled name, or an id `org/name` of the hub, tried in that order. From the hub only JSON,
-            safetensors and Markdown files are fetched.
+        name_or_path: a path, a bundled name, or an id `org/name` of the hub, tried in that order. From the hub only
+            JSON, safetensors and Markdown files are fetched.
         device: where to compute. None: the GPU if there is one.
         precision: `bf16` computes under autocast; `fp32` and None do not.
 

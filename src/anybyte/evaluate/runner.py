@@ -79,8 +79,8 @@ def evaluate(
         on_progress: called with the number of files done so far.
 
     Raises:
-        ValueError: the source has classes that the model does not know, or files without a class, or empty ones, or none;
-            or the model's logits are not finite. The message names what it is about.
+        ValueError: the source has classes that the model does not know, or files without a class, or empty ones, or
+            none; or the model's logits are not finite. The message names what it is about.
     """
     targets = _targets(source, labels)
     device = torch.device(device) if device is not None else next(model.parameters()).device
