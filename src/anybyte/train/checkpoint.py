@@ -102,8 +102,9 @@ class Checkpointer:
 
     def save_best(self, state: State, is_main: bool) -> None:
         """Writes the weights to keep (the moving average's). All processes call this; the main one writes."""
-        weights = self.average.averages if self.average else dict(self.model.named_parameters())
-        named = [*weights.items(), *_buffers(self.model)]
+        average = self.average.averages if self.average else {}
+        named = [(name, average.get(name, parameter)) for name, parameter in self.model.named_parameters()]
+        named += _buffers(self.model)
         self._write(self.best, gather(named, keep=is_main), state, is_main)
 
     def clear(self) -> None:
@@ -129,17 +130,15 @@ class Checkpointer:
         return State(**metadata["state"])
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        names = {}
+        names: dict[Tensor, str] = {}
         for name, parameter in self.model.named_parameters():
             names[parameter] = name
             yield f"model/{name}", parameter
-        for name, buffer in _buffers(self.model):
-            yield f"model/{name}", buffer
-        for name, average in (self.average.averages if self.average else {}).items():
-            yield f"average/{name}", average
-        for parameter, moments in self.optimizer.state.items():
-            for kind, tensor in moments.items():
-                yield f"optimizer.{kind}/{names[parameter]}", tensor
+        yield from ((f"model/{name}", buffer) for name, buffer in _buffers(self.model))
+        averages = self.average.averages if self.average else {}
+        yield from ((f"average/{name}", average) for name, average in averages.items())
+        for owner, moments in self.optimizer.state.items():
+            yield from ((f"optimizer.{kind}/{names[owner]}", tensor) for kind, tensor in moments.items())
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         parameters = dict(self.model.named_parameters())

@@ -7,7 +7,7 @@ workers, processes, parts nor a restart change what is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ class Part(NamedTuple):
         return not self.indices
 
 
-class Files(Dataset[Sample | Problem]):
+class Files(Dataset[tuple[int, Sample | Problem]]):
     """The files of a source, each read, augmented and encoded when it is asked for.
 
     A file that fails comes out as a `Problem`, not as an exception: the process that trains decides what becomes of it.
@@ -81,7 +81,7 @@ class Files(Dataset[Sample | Problem]):
     def __len__(self) -> int:
         return len(self.source.entries)
 
-    def __getitem__(self, key: Key) -> tuple[int, Sample | Problem]:  # type: ignore[override]
+    def __getitem__(self, key: Key) -> tuple[int, Sample | Problem]:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch + 1, index + 1])
         if index < 0:
@@ -89,8 +89,6 @@ class Files(Dataset[Sample | Problem]):
         entry = self.source.entries[index]
         try:
             data = self.source.read(index)
-            if not data:
-                raise ValueError(f"{entry.name}: the file is empty")
             data = self.transform(data, entry.name, None if epoch == NO_EPOCH else rng)
         except (ValueError, OSError) as error:
             return index, Problem(entry.name, str(error))
@@ -187,11 +185,11 @@ class Deal:
             yield [(epoch, index) for index in mine[part :: self.parts].tolist()] or [(epoch, -1)]
 
 
-def load_parts(files: Files, task: Task, deal: Deal, num_workers: int, pin_memory: bool) -> DataLoader[Part]:
+def load_parts(files: Files, task: Task, deal: Deal, num_workers: int, pin_memory: bool) -> Iterable[Part]:
     """The parts that `deal` names, in its order, read ahead by `num_workers` processes (0: read when asked for)."""
     return DataLoader(
         files,
-        batch_sampler=deal,  # type: ignore[arg-type]
+        batch_sampler=deal,
         collate_fn=Collate(task),
         num_workers=num_workers,
         pin_memory=pin_memory,
@@ -207,17 +205,17 @@ def planned_sizes(source: Source, transform: FileTransform) -> Indices:
     a re-encoded one may exceed its budget by as much as files differ in how well they compress.
     """
     stored = np.array([max(1, entry.size) for entry in source.entries], dtype=np.int64)
-    probes = (
-        np.unique(np.linspace(0, len(stored) - 1, min(_PROBES, len(stored)), dtype=np.int64)) if len(stored) else []
-    )
-    before, after = [], []
-    for index in probes:
+    probes: Indices = np.unique(np.linspace(0, len(stored) - 1, min(_PROBES, len(stored)), dtype=np.int64))
+    before: list[int] = []
+    after: list[int] = []
+    for index in probes.tolist():
         try:
             data = source.read(index)
-            after.append(len(transform(data, source.entries[index].name, None)))
+            encoded = transform(data, source.entries[index].name, None)
         except (ValueError, OSError):
             continue  # training meets this file as well, and says so
         before.append(len(data))
+        after.append(len(encoded))
     if before == after or not sum(before):
         return stored
     if len(set(after)) == 1:

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from anybyte.config import Recipe
-from anybyte.files.sources import Source, Splits, open_splits
+from anybyte.files.sources import Splits, open_splits
 from anybyte.files.transform import FileTransform
 from anybyte.models.byteformer import ByteFormer
 from anybyte.tasks.classify import Classify
@@ -63,7 +63,7 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     """
     _check_settings(recipe)
     splits = splits or open_splits(recipe.data)
-    _check_labels(recipe, splits)
+    _check_splits(recipe, splits)
     recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=len(splits.classes)))
     run, data, out = recipe.run, recipe.data, Path(recipe.run.out)
     if run.threads is not None:
@@ -158,8 +158,10 @@ class Loop:
                 self._step(parts, state.epoch + (state.batch + 1) / num_batches)
                 state.batch += 1
                 if state.step % run.checkpoint_every == 0 and state.batch < num_batches:
+                    self._log_training(state.epoch + state.batch / num_batches)
                     self.checkpoints.save_last(state, self.is_main)
             progress = state.epoch + state.batch / num_batches
+            self._log_training(progress)
             if state.batch == num_batches:
                 state.epoch, state.batch = state.epoch + 1, 0
             if self.stop or state.epoch == run.epochs or state.epoch % run.evaluate_every == 0:
@@ -170,20 +172,25 @@ class Loop:
         """One optimiser step; `epoch` is where training stands after it."""
         started, step = time.monotonic(), self.state.step
         parts = [next(queue) for _ in range(self.run.accumulation)]
-        rate = learning_rate(step, self.total_steps, self.optim)
+        self.rate = rate = learning_rate(step, self.total_steps, self.optim)
         try:
             result = self.stepper.step(parts, step, rate, self.run.seed, flag=self._is_late())
         except NotFinite as error:
             raise ValueError(self._explain(error, step, rate)) from error
         self.throughput.add(result, time.monotonic() - started)
         self.state.step += 1
-        row = None
         if self.state.step % self.log_every == 0:
-            row = {"event": "train", "step": self.state.step, "epoch": round(epoch, 4)}
-            row |= self.throughput.take() | {"lr": rate}
-            self._write(row)
-        self.display.step(self.state.step, row)
+            self._log_training(epoch)
+        self.display.step(self.state.step)
         self._decide(result.flag)
+
+    def _log_training(self, epoch: float) -> None:
+        """Writes the averages since it was last called: every few steps, and wherever a later start may begin."""
+        if self.throughput.steps:
+            row = {"event": "train", "step": self.state.step, "epoch": round(epoch, 4), "lr": self.rate}
+            row |= self.throughput.take()
+            self._write(row)
+            self.display.training(row)
 
     def _validate(self, epoch: float) -> None:
         """Measures the averaged weights on the validation files, and keeps them if they are the best so far."""
@@ -262,22 +269,31 @@ def _rank(score: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _check_settings(recipe: Recipe) -> None:
-    run = recipe.run
-    for name in ("epochs", "batch_files", "batch_bytes", "accumulation", "checkpoint_every", "evaluate_every"):
-        if getattr(run, name) < 1:
-            raise ValueError(f"run.{name} must be at least 1, got {getattr(run, name)}")
-    for name in ("num_workers", "seed"):
-        if getattr(run, name) < 0:
-            raise ValueError(f"run.{name} must not be negative, got {getattr(run, name)}")
+    counts = "epochs max_steps batch_files batch_bytes accumulation threads checkpoint_every evaluate_every patience"
+    for names, least in ((counts, 1), ("seed num_workers max_minutes", 0)):
+        for name in names.split():
+            value = getattr(recipe.run, name)
+            if value is not None and value < least:
+                raise ValueError(f"run.{name} must be at least {least}, got {value}")
+    optim = recipe.optim
+    if not (optim.learning_rate > 0 and optim.min_learning_rate >= 0 and optim.warmup_steps >= 0):
+        raise ValueError(f"optim: a learning rate must be positive and warmup_steps not negative, got {optim}")
+    if optim.clip_norm is not None and not optim.clip_norm > 0:
+        raise ValueError(f"optim.clip_norm must be positive, or None for no clipping, got {optim.clip_norm}")
 
 
-def _check_labels(recipe: Recipe, splits: Splits) -> None:
-    if not len(splits.train.entries):
-        raise ValueError(f"{recipe.data.path}: there are no files to train on")
-    sources: tuple[Source, ...] = (splits.train, splits.val)
-    for entry in (entry for source in sources for entry in source.entries):
+def _check_splits(recipe: Recipe, splits: Splits) -> None:
+    """What can be known to be wrong with the files before any is read."""
+    if len(splits.classes) < 2:
+        raise ValueError(f"{recipe.data.path}: telling classes apart takes two of them, found {list(splits.classes)}")
+    missing = set(range(len(splits.classes))) - {entry.label for entry in splits.train.entries}
+    if missing:
+        raise ValueError(f"class {splits.classes[min(missing)]!r} has no files in the training split")
+    for entry in (*splits.train.entries, *splits.val.entries):
         if not 0 <= entry.label < len(splits.classes):
             raise ValueError(f"{entry.name}: training needs to know the class of every file, and this one has none")
+        if entry.size == 0 and recipe.data.on_error == "fail":
+            raise ValueError(f"{entry.name}: the file is empty (data.on_error skip leaves such files out)")
 
 
 def _write_results(recipe: Recipe, classes: Sequence[str], state: State, hardware: str) -> None:

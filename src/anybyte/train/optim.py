@@ -15,17 +15,23 @@ _NOT_DECAYED = ("embedding", "position", "norm")
 """Parts of a parameter's name that exempt it from weight decay, as does having one dimension or none."""
 
 
-def create_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW with decay on weight matrices and kernels, and none on biases, norms, embeddings and positions."""
+def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False) -> torch.optim.AdamW:
+    """AdamW with decay on weight matrices and kernels, and none on biases, norms, embeddings and positions.
+
+    Args:
+        model: whose parameters are to be trained.
+        config: learning rate, betas, decay.
+        fused: one kernel for all parameters; the quickest on a GPU.
+    """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         exempt = parameter.ndim <= 1 or id(parameter) in tables or any(part in name for part in _NOT_DECAYED)
         (others if exempt else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    fused = all(parameter.is_cuda for parameter in decayed + others)
     return torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas, fused=fused
     )

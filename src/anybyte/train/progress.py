@@ -127,11 +127,13 @@ class Display:
             self.task = self.bar.add_task("training", total=total_steps, completed=step, note="")
             self.bar.start()
 
-    def step(self, step: int, row: Row | None) -> None:
-        """Shows that `step` steps are done; `row` is the newest row of the log, if it is new."""
-        if row:
-            rate = f"{row['files_per_second']:.0f} files/s {row['bytes_per_second'] / 1e6:.2f} MB/s"
-            self.speed = f"loss {row['loss']:.3f}  {rate}"
+    def training(self, row: Row) -> None:
+        """Takes note of a line of the log."""
+        rate = f"{row['files_per_second']:.0f} files/s {row['bytes_per_second'] / 1e6:.2f} MB/s"
+        self.speed = f"loss {row['loss']:.3f}  {rate}"
+
+    def step(self, step: int) -> None:
+        """Shows that `step` steps are done."""
         if self.bar:
             self.bar.update(self.task, completed=step, note=self.speed)
 

@@ -76,7 +76,8 @@ class Stepper:
         if compile:
             model.compile()  # in place: names of parameters stay
         self.task, self.optim, self.accelerator, self.bf16 = task, optim, accelerator, bf16
-        self.model, wrapped = accelerator.prepare(model, create_optimizer(model, optim))
+        fused = accelerator.device.type == "cuda"
+        self.model, wrapped = accelerator.prepare(model, create_optimizer(model, optim, fused))
         self.optimizer: torch.optim.Optimizer = wrapped.optimizer
         self.plain: nn.Module = accelerator.unwrap_model(self.model)
         self.average = None if optim.ema_decay is None else MovingAverage(self.plain, optim.ema_decay)
