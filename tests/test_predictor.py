@@ -100,7 +100,11 @@ def test_a_single_item_is_refused(predictor: Predictor, single: Any) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"top": 0}, "top is 0"), ({"threshold": 1.5}, "threshold is 1.5"), ({"threshold": float("nan")}, "threshold is nan")],
+    [
+        ({"top": 0}, "top is 0"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"threshold": float("nan")}, "threshold is nan"),
+    ],
 )
 def test_options_out_of_range_are_named(predictor: Predictor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -220,7 +224,9 @@ def test_load_says_when_the_hub_does_not_give_it(monkeypatch: pytest.MonkeyPatch
         raise FileNotFoundError("404: no such repository\nand many more lines")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    with pytest.raises(ValueError, match=r"no model 'runs/lst': there is no such folder, .* \(404: no such repository\)"):
+    with pytest.raises(
+        ValueError, match=r"no model 'runs/lst': there is no such folder, .* \(404: no such repository\)"
+    ):
         anybyte.load("runs/lst")
 
 
@@ -242,7 +248,10 @@ def truncate(path: Path) -> None:
 
 DAMAGES: dict[str, tuple[Any, str]] = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
-    "config is not JSON": (lambda folder: (folder / "config.json").write_text("{'dim'"), "config.json is not valid JSON"),
+    "config is not JSON": (
+        lambda folder: (folder / "config.json").write_text("{'dim'"),
+        "config.json is not valid JSON",
+    ),
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "config.json"),
     "unknown field": (lambda folder: edit_config(folder, width=3), "config.json has unknown fields width"),
     "field of a wrong kind": (lambda folder: edit_config(folder, dim="wide"), "config.json"),

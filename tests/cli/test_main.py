@@ -88,7 +88,10 @@ def test_a_verb_gets_its_arguments_and_gives_its_code(verb: Callable[[Verb], Non
         (FileNotFoundError(2, "No such file or directory", "a.wav"), "a.wav: No such file or directory"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (OSError("the disk is gone"), "the disk is gone"),
-        (ModuleNotFoundError("parquet needs pyarrow: pip install 'anybyte[parquet]'"), "pip install 'anybyte[parquet]'"),
+        (
+            ModuleNotFoundError("parquet needs pyarrow: pip install 'anybyte[parquet]'"),
+            "pip install 'anybyte[parquet]'",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line(
@@ -102,7 +105,9 @@ def test_a_users_mistake_is_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ModuleNotFoundError("No module named 'anybyte.cli.x'"), RuntimeError()])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), ModuleNotFoundError("No module named 'anybyte.cli.x'"), RuntimeError()]
+)
 def test_a_bug_shows_its_traceback(
     verb: Callable[[Verb], None], capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
@@ -149,7 +154,7 @@ def test_models_lists_names_sizes_and_shapes(capsys: pytest.CaptureFixture[str])
 def test_recipes_lists_each_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) > 1
+    assert lines
     assert all(len(line.split()) > 1 for line in lines)
     assert main(["recipes", "zzz*"]) == 2
 

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import classification as tm
 
 NUM_BINS = 15
 """Of the expected calibration error, equally wide, as in Guo et al. 2017 (arXiv 1706.04599)."""
@@ -77,6 +76,8 @@ def score(logits: Float[Tensor, "files classes"], targets: Int[Tensor, "files"],
         raise ValueError("there are no files to evaluate")
     if num_classes < 2:
         raise ValueError(f"the model knows only one class ({', '.join(labels)}): every answer is right")
+    from torchmetrics.functional import classification as tm  # three seconds of imports that `--help` need not wait for
+
     logits = logits.double().cpu()
     targets = targets.cpu()
     probabilities = logits.softmax(dim=1)
@@ -101,6 +102,8 @@ def score(logits: Float[Tensor, "files classes"], targets: Int[Tensor, "files"],
 def _score_classes(
     answers: Int[Tensor, "files"], targets: Int[Tensor, "files"], labels: Sequence[str]
 ) -> tuple[ClassScores, ...]:
+    from torchmetrics.functional import classification as tm
+
     metrics = (tm.multiclass_precision, tm.multiclass_recall, tm.multiclass_f1_score)
     columns = [metric(answers, targets, len(labels), average=None).tolist() for metric in metrics]
     support = torch.bincount(targets, minlength=len(labels)).tolist()

@@ -97,7 +97,7 @@ def evaluate(
                 files = [window[index] for index in batch]
                 rows = _forward(model, [file.data for file in files], device, precision)
                 num_bytes += sum(len(file.data) for file in files)
-                logits.update(zip((file.index for file in files), rows, strict=True))
+                logits.update(zip((file.number for file in files), rows, strict=True))
             if on_progress:
                 on_progress(len(logits) + len(skipped))
     finally:
@@ -119,7 +119,7 @@ def evaluate(
 
 
 class _File(NamedTuple):
-    index: int
+    number: int
     data: bytes
 
 
