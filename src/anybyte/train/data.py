@@ -90,7 +90,9 @@ class Files(Dataset[tuple[int, Sample | Problem]]):
         try:
             data = self.source.read(index)
             data = self.transform(data, entry.name, None if epoch == NO_EPOCH else rng)
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            return index, Problem(entry.name, error.strerror or str(error))
+        except ValueError as error:
             return index, Problem(entry.name, str(error))
         return index, Sample(data, entry.label, rng)
 

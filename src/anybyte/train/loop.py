@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from anybyte.config import Recipe
@@ -28,7 +27,7 @@ from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpo
 from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts, planned_sizes
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
-from anybyte.train.step import NotFinite, Stepper
+from anybyte.train.step import NotFinite, Stepper, create_accelerator
 
 _MAX_NAMES = 8
 """Files that an error message lists before it says how many more there are."""
@@ -66,10 +65,9 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     _check_splits(recipe, splits)
     recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=len(splits.classes)))
     run, data, out = recipe.run, recipe.data, Path(recipe.run.out)
+    accelerator = create_accelerator()
     if run.threads is not None:
         torch.set_num_threads(run.threads)
-    # Precision is the recipe's business (Stepper's autocast), whatever a launcher would set.
-    accelerator = Accelerator(mixed_precision="no")
     torch.manual_seed(run.seed)
     task = Classify(splits.classes, recipe.optim.label_smoothing)
     bf16 = run.precision == "bf16"
@@ -144,6 +142,9 @@ class Loop:
         try:
             self._decide(self._is_late())
             self._epochs()
+            if self.state.best is None:  # out of time before the first validation
+                self._validate(self.state.epoch)
+            self._write({"event": "end", "step": self.state.step, "reason": self.stop or "epochs"})
         finally:
             self.display.close()
             if self.log:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from anybyte.train.checkpoint import write_atomically
 from anybyte.train.step import StepResult
 
 Row = dict[str, Any]
@@ -30,16 +31,23 @@ class RunLog:
     """
 
     def __init__(self, path: Path, after_step: int, tensorboard: Path | None = None) -> None:
-        kept = [row for row in read_log(path) if row["step"] <= after_step] if after_step else []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        kept = [row for row in read_log(path) if row["step"] <= after_step and row["event"] != "end"]
+        lines = [json.dumps(row) + "\n" for row in kept] if after_step else []
+        write_atomically(path, "".join(lines).encode())
         self.path = path
         self.board = _open_tensorboard(tensorboard) if tensorboard else None
 
     def write(self, row: Row) -> None:
-        """Adds a line, at once."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        """Adds a line, at once.
+
+        Raises:
+            OSError: naming the file.
+        """
+        try:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:  # when a disk is full, the system does not say where
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         if self.board:
             for name, value in row.items():
                 if name not in ("event", "step") and isinstance(value, int | float):

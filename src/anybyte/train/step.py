@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,13 +19,25 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, gather_object, send_to_device
 from torch import Tensor, nn
 
 from anybyte.config import OptimConfig
 from anybyte.tasks import Task
 from anybyte.train.data import Part
 from anybyte.train.optim import MovingAverage, create_optimizer
+
+
+def create_accelerator() -> Accelerator:
+    """The devices and processes that the launcher (none, torchrun, accelerate launch) gives this run."""
+    return Accelerator(
+        # The recipe decides: autocast, below.
+        mixed_precision="no",
+        # Unless told that there is nothing else, accelerate takes torchrun's processes for so many single ones.
+        cpu=not torch.accelerator.is_available(),
+        # The models' buffers are tables that grow with the files a process meets: nothing to make equal.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
 
 
 class NotFinite(ArithmeticError):
@@ -73,11 +86,16 @@ class Stepper:
     def __init__(
         self, model: nn.Module, task: Task, optim: OptimConfig, accelerator: Accelerator, *, bf16: bool, compile: bool
     ) -> None:
+        if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
+            raise ValueError("FSDP version 1 is not supported: accelerate launch --fsdp_version 2")
         if compile:
             model.compile()  # in place: names of parameters stay
         self.task, self.optim, self.accelerator, self.bf16 = task, optim, accelerator, bf16
         fused = accelerator.device.type == "cuda"
-        self.model, wrapped = accelerator.prepare(model, create_optimizer(model, optim, fused))
+        with warnings.catch_warnings():
+            # Its successor, forward_sync_buffers, is newer than the torch that we ask for and unknown to accelerate.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            self.model, wrapped = accelerator.prepare(model, create_optimizer(model, optim, fused))
         self.optimizer: torch.optim.Optimizer = wrapped.optimizer
         self.plain: nn.Module = accelerator.unwrap_model(self.model)
         self.average = None if optim.ema_decay is None else MovingAverage(self.plain, optim.ema_decay)
@@ -124,11 +142,9 @@ class Stepper:
         """The task's metrics of the averaged weights over `parts`, of all processes; empty if there are no files."""
         sums: dict[str, float] = {}
         self.model.eval()
-        # FSDP gathers parameters in the forward pass, which inference mode does not allow.
-        sharded = self.accelerator.distributed_type.value == "FSDP"
-        mode = torch.no_grad() if sharded else torch.inference_mode()
         average = self.average.applied() if self.average else contextlib.nullcontext()
-        with average, mode, self._autocast():
+        # Not inference mode: FSDP cannot gather parameters in it, and what a model caches there is no use in training.
+        with average, torch.no_grad(), self._autocast():
             for part in parts:
                 measured = self.task.measure(self.model, *self._on_device(part))
                 for name, value in ({} if part.is_placeholder else measured).items():
