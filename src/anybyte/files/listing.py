@@ -106,7 +106,7 @@ def to_part(word: str, where: str) -> Part:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a path is hidden or was left by an operating system."""
+    """Whether a path is hidden, was left by an operating system, or points out of its archive (`..`)."""
     return any(word.startswith(".") or word.lower() in _JUNK for word in name.split("/"))
 
 
@@ -123,7 +123,7 @@ def label_by_folder(origin: str, files: Iterable[tuple[str, int, Any]], unwrap: 
     Raises:
         ValueError: no class folders, or train/ and others mixed.
     """
-    paths = [(name.split("/"), name, size, key) for name, size, key in files if not is_junk(name)]
+    paths = [(name.lstrip("/").split("/"), name, size, key) for name, size, key in files if not is_junk(name)]
     depth = _wrappers([words for words, *_ in paths]) if unwrap else 0
     tops = {words[depth] for words, *_ in paths if len(words) > depth + 1}
     in_parts = {top for top in tops if top.lower() in _PART_WORDS}

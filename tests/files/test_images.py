@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from anybyte.files.images import HEADERLESS, IMAGE_FORMATS, decode_image, encode_image
+from anybyte.files.media import decode, encode
+
+LOSSLESS = ["tiff", "png", *(f"png:{level}" for level in range(10)), "bmp", "ppm"]
+WITH_HEADER = [*LOSSLESS, "jpeg", "jpeg:q60", "jpeg:q100"]
+
+sides = st.integers(1, 12)
+pictures = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.just(3))).flatmap(
+    lambda shape: arrays.arrays(np.uint8, shape)
+)
+
+
+def noise(*shape: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def save(picture: Pillow.Image, **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, **options)
+    return file.getvalue()
+
+
+@given(pixels=pictures, format=st.sampled_from(LOSSLESS))
+def test_lossless_formats_give_the_pixels_back(pixels: NDArray[np.uint8], format: str) -> None:
+    image = decode_image(encode_image(pixels, format))
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixels.dtype == np.uint8
+
+
+@given(pixels=pictures, format=st.sampled_from(WITH_HEADER))
+def test_equal_pixels_give_equal_bytes(pixels: NDArray[np.uint8], format: str) -> None:
+    assert encode_image(pixels, format) == encode_image(pixels.copy(), format)
+
+
+@pytest.mark.parametrize("format", IMAGE_FORMATS)
+def test_every_listed_format_can_be_written(format: str) -> None:
+    assert encode_image(noise(5, 4, 3), format)
+
+
+@pytest.mark.parametrize(
+    ("format", "length"), [("fhwc", 150_528), ("fchw", 150_528), ("tiff", 150_668), ("png:0", 150_864)]
+)
+def test_lengths_are_those_of_the_paper(format: str, length: int) -> None:
+    assert len(encode_image(noise(224, 224, 3), format)) == length
+
+
+def test_jpeg_is_close_to_the_picture_and_closer_at_higher_quality() -> None:
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None, None] * 3, (64, 64, 3))
+    errors = [
+        np.abs(decode_image(encode_image(ramp, f"jpeg:q{quality}")).pixels.astype(int) - ramp).mean()
+        for quality in (20, 100)
+    ]
+    assert errors[1] < 1 < errors[0] < 10
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (9, 4, 3), (300, 400, 3)])
+def test_tiff_is_what_pillow_writes(shape: tuple[int, ...]) -> None:
+    pixels = noise(*shape)
+    assert encode_image(pixels, "tiff") == save(Pillow.fromarray(pixels), format="tiff")
+
+
+def test_headerless_formats_are_the_pixels_in_order() -> None:
+    pixels = noise(2, 3, 3)
+    assert encode_image(pixels, "fhwc") == bytes(pixels[i, j, c] for i in range(2) for j in range(3) for c in range(3))
+    assert encode_image(pixels, "fchw") == bytes(pixels[i, j, c] for c in range(3) for i in range(2) for j in range(3))
+    grey = noise(2, 3)
+    assert encode_image(grey, "fhwc") == encode_image(grey, "fchw") == grey.tobytes()
+
+
+def test_strided_pixels_are_written_like_any_others() -> None:
+    pixels = noise(6, 5, 3)[:, ::-1]
+    for format in IMAGE_FORMATS[:6]:
+        assert encode_image(pixels, format) == encode_image(np.ascontiguousarray(pixels), format)
+
+
+@pytest.mark.parametrize(
+    "format", ["tiff", "png:0", "png", "jpeg:q1", "jpeg:q60", "jpeg:q75", "jpeg:q100", "bmp", "ppm"]
+)
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
+def test_a_file_knows_its_own_format(format: str, shape: tuple[int, ...]) -> None:
+    data = encode_image(noise(*shape), format)
+    image = decode(data)
+    assert image.format == format
+    assert format.startswith("jpeg") or encode(image) == data
+
+
+def test_a_jpeg_with_foreign_tables_takes_the_nearest_quality() -> None:
+    with Pillow.open(io.BytesIO(encode_image(noise(8, 8), "jpeg:q60"))) as picture:
+        table = picture.quantization[0]
+    table[5] += 1
+    data = save(Pillow.fromarray(noise(8, 8)), format="jpeg", qtables=[table])
+    assert decode_image(data).format == "jpeg:q60"
+
+
+def test_modes_beyond_grey_and_rgb_are_converted() -> None:
+    rgb = noise(4, 4, 3)
+    with_alpha = np.dstack([rgb, noise(4, 4)])
+    np.testing.assert_array_equal(decode_image(save(Pillow.fromarray(with_alpha), format="png")).pixels, rgb)
+    deep = (noise(4, 4).astype(np.uint16) << 8) + 7
+    np.testing.assert_array_equal(decode_image(save(Pillow.fromarray(deep), format="png")).pixels, noise(4, 4))
+    bits = noise(4, 4) > 127
+    np.testing.assert_array_equal(decode_image(save(Pillow.fromarray(bits), format="png")).pixels, bits * np.uint8(255))
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning() -> None:
+    palette = Pillow.fromarray(noise(4, 4, 3)).quantize(8)
+    data = save(palette, format="png", transparency=bytes([0, 128, 255]))
+    assert decode_image(data).pixels.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_formats_that_are_only_read(format: str) -> None:
+    image = decode(save(Pillow.fromarray(noise(8, 8, 3)), format=format), "a.x")
+    assert image.format == format
+    with pytest.raises(ValueError, match=rf"read from {format} but not written"):
+        encode(image)
+    assert encode(image, "tiff")
+
+
+def test_compressed_and_big_endian_tiffs_are_read_too() -> None:
+    pixels = noise(9, 7, 3)
+    for data in (
+        save(Pillow.fromarray(pixels), format="tiff", compression="tiff_adobe_deflate"),
+        save(Pillow.fromarray(pixels), format="tiff", big_tiff=False, description="a longer head"),
+    ):
+        np.testing.assert_array_equal(decode_image(data).pixels, pixels)
+
+
+@pytest.mark.parametrize("format", WITH_HEADER)
+@pytest.mark.parametrize("shape", [(40, 40), (40, 40, 3)])
+def test_a_truncated_picture_is_an_error_that_names_it(format: str, shape: tuple[int, ...]) -> None:
+    data = encode_image(noise(*shape), format)
+    for length in (len(data) - 1, len(data) // 2, 60):
+        with pytest.raises(ValueError, match=r"^shots/7\.img: "):
+            decode(data[:length], "shots/7.img")
+
+
+@given(
+    data=st.binary(max_size=80),
+    magic=st.sampled_from([b"II*\0\x08\0\0\0\x0a\0", b"BM", b"P6 ", b"\xff\xd8\xff", b"GIF89a"]),
+)
+def test_rubbish_is_an_error_that_names_it(data: bytes, magic: bytes) -> None:
+    try:
+        image = decode_image(magic + data, "rubbish")
+    except ValueError as error:
+        assert str(error).startswith("rubbish: ")  # noqa: PT017
+    else:
+        assert image.pixels.size
+
+
+def test_a_tiff_that_claims_a_huge_size_costs_nothing() -> None:
+    data = bytearray(encode_image(noise(4, 4, 3), "tiff"))
+    data[18:22] = data[30:34] = (0xFFFFFFFF).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="liar"):
+        decode_image(bytes(data), "liar")
+
+
+@pytest.mark.parametrize("pixels", [noise(4, 4).astype(np.int64), noise(4, 4, 4), noise(4), noise(0, 4, 3)])
+def test_an_array_that_is_no_picture_is_refused(pixels: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="picture"):
+        encode_image(pixels, "png")
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones() -> None:
+    for name in ("tif", "png:10", "jpeg:q0", "wav"):
+        with pytest.raises(
+            ValueError, match=rf"{name}.*fhwc, fchw, tiff, png, png:0 to png:9, jpeg, jpeg:q1 to jpeg:q100"
+        ):
+            encode_image(noise(4, 4), name)
+
+
+def test_headerless_files_cannot_be_decoded() -> None:
+    for format in HEADERLESS:
+        with pytest.raises(ValueError, match=r"^raw\.bin: neither a picture nor a sound"):
+            decode(encode_image(np.full((4, 4, 3), 7, dtype=np.uint8), format), "raw.bin")
