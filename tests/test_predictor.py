@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_model import LABELS, save_tiny_model
+from tiny_model import LABELS, SHAPE, save_tiny_model
 
 import anybyte
 from anybyte import predictor as module
@@ -171,6 +171,19 @@ def test_a_stream_is_drawn_as_needed(predictor: Predictor, monkeypatch: pytest.M
     answers = predictor.stream(endless())
     next(answers)
     assert drawn == 4
+
+
+def test_files_that_the_model_refuses_are_named(tmp_path: Path) -> None:
+    model = anybyte.create_model("byteformer_nano", **SHAPE, positions="learned", max_num_tokens=10)
+    answers = list(Predictor(model, LABELS).stream([b"short", bytes(1000), b"brief"]))
+    assert [type(answer) for answer in answers] == [Prediction, Failure, Prediction]
+    assert str(answers[1].error).startswith("item 1: ")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "toaster"])
+def test_a_device_that_is_not_there_is_named(folder: Path, device: str) -> None:
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used"):
+        anybyte.load(folder, device=device)
 
 
 def test_scores_that_are_not_finite_are_an_error(folder: Path) -> None:

@@ -7,7 +7,6 @@ for answer in predictor.classify(["a.wav", b"RIFF...", open("b.wav", "rb")], top
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import stat
@@ -111,7 +110,7 @@ class Predictor:
     ) -> None:
         if precision not in (None, "fp32", "bf16"):
             raise ValueError(f"precision is {precision!r}, expected 'fp32' or 'bf16'")
-        self.device = torch.device(device)
+        self.device = _usable_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.labels = tuple(labels)
         self.precision = precision or "fp32"
@@ -132,9 +131,6 @@ class Predictor:
             ValueError: an item is empty, too long or not of these kinds; the message names it.
             OSError: a path cannot be read; the message names it.
         """
-        if isinstance(items, str | os.PathLike | bytes | bytearray | memoryview | io.IOBase):
-            shown = "data" if isinstance(items, bytes | bytearray | memoryview) else repr(getattr(items, "name", items))
-            raise ValueError(f"expected a list of items, got a single one: write classify([{shown}])")
         answers = []
         for answer in self.stream(items, top, threshold, max_bytes):
             if isinstance(answer, Failure):
@@ -146,6 +142,8 @@ class Predictor:
         self, items: Iterable[Item], top: int = 1, threshold: float | None = None, max_bytes: int = MAX_BYTES
     ) -> Iterator[Prediction | Failure]:
         """As `classify`, for any number of items: drawn as needed, and a bad one gives a `Failure` in its place."""
+        if isinstance(items, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(items, "read"):
+            raise ValueError(f"expected a list of items, got a single {type(items).__name__}: write classify([item])")
         if top < 1:
             raise ValueError(f"top is {top}, expected at least 1")
         if threshold is not None and not 0 <= threshold <= 1:
@@ -174,20 +172,38 @@ class Predictor:
                 loaded.append((place, item))
         for batch in pack([len(item.data) for _, item in loaded], self.batch_bytes):
             files = [loaded[index] for index in batch]
-            rows = self.probabilities([item.data for _, item in files]).numpy()
+            rows = self._try_batch([item for _, item in files])
             for (place, item), row in zip(files, rows, strict=True):
                 found[place] = self._describe(item, row, top, threshold)
         return [found[place] for place in range(len(window))]
 
+    def _try_batch(self, files: list[_Loaded]) -> list[NDArray[np.float32] | ValueError]:
+        """The probabilities of each file, or why the model refuses it: a table of positions may be too short for it."""
+        try:
+            return list(self.probabilities([file.data for file in files]).numpy())
+        except ValueError as error:
+            if len(files) == 1:
+                return [ValueError(f"{files[0].name}: {error}")]
+        return [answer for file in files for answer in self._try_batch([file])]
+
     def _describe(
-        self, item: _Loaded, probabilities: NDArray[np.float32], top: int, threshold: float | None
+        self, item: _Loaded, probabilities: NDArray[np.float32] | ValueError, top: int, threshold: float | None
     ) -> Prediction | Failure:
+        if isinstance(probabilities, ValueError):
+            return Failure(item.path, probabilities)
         if not np.isfinite(probabilities).all():
             return Failure(item.path, ValueError(f"{item.name}: the model's scores are not finite numbers"))
         best = np.argsort(-probabilities, kind="stable")[:top]  # of equal ones the first, wherever this runs
         ranked = tuple((self.labels[index], float(probabilities[index])) for index in best)
         label, score = ranked[0]
         return Prediction(item.path, UNKNOWN if threshold is not None and score < threshold else label, score, ranked)
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch has both for a device that is not there
+        raise ValueError(f"device {str(device)!r} cannot be used: {str(error).partition(chr(10))[0]}") from error
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import pytest
 from tiny_model import LABELS, save_tiny_model
 
 from anybyte import load
-from anybyte.cli import classify as verb
 from anybyte.cli import main
 from anybyte.cli.classify import parse_size
 
@@ -222,7 +221,7 @@ def test_no_such_model(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bar_on_long_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     quiet = run("a.bin", "b.bin")
-    monkeypatch.setattr(verb, "_PATIENCE", 0.0)
+    monkeypatch.setattr("anybyte.cli.progress.PATIENCE", 0.0)
     monkeypatch.setenv("FORCE_COLOR", "1")
     shown = run("a.bin", "b.bin")
     assert quiet[:2] == shown[:2]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from anybyte.batch import ByteBatch
 from anybyte.evaluate.runner import Evaluation, Mistake, evaluate
 
 from .sources import Files, FirstByte
@@ -109,6 +110,15 @@ def test_bad_files_can_be_left_out() -> None:
     )
     with pytest.raises(ValueError, match="there are no files to evaluate"):
         evaluate(FirstByte(3), Files.of(CLASSES, (0, b"")), LABELS, on_error="skip")
+
+
+def test_a_batch_that_the_model_refuses_is_named() -> None:
+    class Refusing(FirstByte):
+        def forward(self, batch: ByteBatch) -> torch.Tensor:
+            raise ValueError("too long")
+
+    with pytest.raises(ValueError, match=r"refuses a file of 1.bin, 3.bin, 2.bin, 0.bin: too long"):
+        evaluate(Refusing(3), SOURCE, LABELS)
 
 
 def test_twice_the_same() -> None:

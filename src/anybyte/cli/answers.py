@@ -47,22 +47,26 @@ def write_table(answers: Iterable[Answer], out: TextIO, top: int) -> None:
 
     console = Console(file=out, highlight=False)
     predictions = (answer for answer in answers if isinstance(answer, Prediction))
-    widest = 0
+    widths = {"file": 0, "label": 0}
     for number in itertools.count():
         block = list(itertools.islice(predictions, _BLOCK))
         if not block:
             return
         table = Table(box=None, show_header=number == 0, pad_edge=False, header_style="bold")
-        names = [Text(printable(name_of(answer)), overflow="fold") for answer in block]
-        widest = min(max(widest, *(name.cell_len for name in names)), console.width // 2)
-        table.add_column("file", min_width=widest)
-        table.add_column("label")
-        table.add_column("score", justify="right")
+        cells = {
+            "file": [Text(printable(name_of(answer)), overflow="fold") for answer in block],
+            "label": [Text(printable(answer.label)) for answer in block],
+        }
+        for column, texts in cells.items():  # as wide as in the blocks above
+            widest = max(widths[column], len(column), *(text.cell_len for text in texts))
+            widths[column] = min(widest, console.width // 2)
+            table.add_column(column, min_width=widths[column])
+        table.add_column("score", justify="right", min_width=5)
         if top > 1:
             table.add_column("top")
-        for name, answer in zip(names, block, strict=True):
-            row = [name, Text(printable(answer.label)), Text(f"{answer.score:.3f}")]
-            table.add_row(*row, *([Text(_scores(answer, top))] if top > 1 else []))
+        for name, label, answer in zip(*cells.values(), block, strict=True):
+            more = [Text(_scores(answer, top))] if top > 1 else []
+            table.add_row(name, label, Text(f"{answer.score:.3f}"), *more)
         console.print(table)
 
 

@@ -7,16 +7,14 @@ import itertools
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 from anybyte.cli import EXIT_ERROR, describe
 from anybyte.cli.answers import FORMS, Answer, printable, write_lines, write_table
+from anybyte.cli.progress import progress_bar
 from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, load
 
 EXIT_UNKNOWN = 1
-_PATIENCE = 2.0
-"""Seconds of work after which a progress bar appears."""
 
 
 def main(args: list[str]) -> int:
@@ -109,19 +107,8 @@ def _watch(
 
 
 def _with_progress(answers: Iterable[Answer], total: int | None) -> Iterator[Answer]:
-    """The same answers, with a bar on stderr if they take long."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), "files", TimeElapsedColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = progress.add_task("", total=total)
-    start = time.monotonic()
-    try:
-        for answer in answers:
-            progress.advance(task)
-            if not progress.live.is_started and time.monotonic() - start > _PATIENCE:
-                progress.start()
+    """The same answers, counted on stderr."""
+    with progress_bar(total) as advance:
+        for done, answer in enumerate(answers, start=1):
+            advance(done)
             yield answer
-    finally:
-        progress.stop()

@@ -7,12 +7,11 @@ import dataclasses
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from anybyte.cli.progress import progress_bar
 from anybyte.config import DataConfig
 from anybyte.evaluate.report import summarise, write_report
 from anybyte.evaluate.runner import Evaluation, evaluate
@@ -23,8 +22,6 @@ from anybyte.predictor import find_model, load
 RECIPE = "recipe.json"
 _FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes")
 """Fields of a recipe's `data` that evaluation follows, so that the test part is the one that training held out."""
-_PATIENCE = 2.0
-"""Seconds of work after which a progress bar appears."""
 
 
 def main(args: list[str]) -> int:
@@ -34,7 +31,7 @@ def main(args: list[str]) -> int:
     data = _data_config(run, options)
     predictor = load(options.model, device=options.device, precision=options.precision)
     source, part = _open(data, options.split)
-    with _progress(len(source.entries)) as on_progress:
+    with progress_bar(len(source.entries)) if sys.stderr.isatty() else nullcontext() as on_progress:
         evaluation = evaluate(
             predictor.model,
             source,
@@ -121,29 +118,3 @@ def _print(evaluation: Evaluation, about: dict[str, str]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
-    """A callback that moves a bar on stderr, if that is a terminal and the work takes long."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    progress = Progress(
-        BarColumn(), MofNCompleteColumn(), "files", TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    )
-    task = progress.add_task("", total=total)
-    start = time.monotonic()
-
-    def advance(done: int) -> None:
-        progress.update(task, completed=done)
-        if not progress.live.is_started and time.monotonic() - start > _PATIENCE:
-            progress.start()
-
-    try:
-        yield advance
-    finally:
-        progress.stop()

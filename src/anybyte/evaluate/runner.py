@@ -95,7 +95,7 @@ def evaluate(
         for window in windows(read, lambda file: len(file.data)):
             for batch in pack([len(file.data) for file in window], batch_bytes):
                 files = [window[index] for index in batch]
-                rows = _forward(model, [file.data for file in files], device, precision)
+                rows = _forward(model, files, device, precision)
                 num_bytes += sum(len(file.data) for file in files)
                 logits.update(zip((file.number for file in files), rows, strict=True))
             if on_progress:
@@ -120,6 +120,7 @@ def evaluate(
 
 class _File(NamedTuple):
     number: int
+    name: str
     data: bytes
 
 
@@ -156,17 +157,20 @@ def _read(source: Source, transform: Transform | None, skipped: list[tuple[str, 
             data = source.read(index)
             if not data:
                 raise ValueError(f"{entry.name} is empty: there is nothing to evaluate")
-            yield _File(index, transform(data, entry.name, None) if transform else data)
+            yield _File(index, entry.name, transform(data, entry.name, None) if transform else data)
         except (ValueError, OSError) as error:
             if skipped is None:
                 raise
             skipped.append((entry.name, str(error)))
 
 
-def _forward(model: nn.Module, files: list[bytes], device: torch.device, precision: str) -> Tensor:
-    batch = ByteBatch.from_bytes(files).to(device)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits: Tensor = model(batch)
+def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str) -> Tensor:
+    batch = ByteBatch.from_bytes([file.data for file in files]).to(device)
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits: Tensor = model(batch)
+    except ValueError as error:  # a table of positions may be too short for one of them
+        raise ValueError(f"the model refuses a file of {_some([file.name for file in files])}: {error}") from error
     return logits.float().cpu()
 
 
