@@ -83,7 +83,7 @@ def _shift_image(pixels: NDArray[np.uint8], padding: int, rng: np.random.Generat
     """Zero-pad on each side, and crop at random back to the size. At least half of each side stays in view."""
     height, width = pixels.shape[:2]
     limit_y, limit_x = min(padding, height // 2), min(padding, width // 2)
-    down, right = (int(n) for n in rng.integers((-limit_y, -limit_x), (limit_y, limit_x), endpoint=True))
+    down, right = (int(rng.integers(-limit, limit, endpoint=True)) for limit in (limit_y, limit_x))
     shifted = np.zeros_like(pixels)
     to_y, to_x = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
     from_y, from_x = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
@@ -92,7 +92,7 @@ def _shift_image(pixels: NDArray[np.uint8], padding: int, rng: np.random.Generat
 
 
 def _brighten(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    table = np.clip(np.rint(np.arange(256) * factor), 0, 255).astype(np.uint8)
+    table = np.minimum(np.rint(np.arange(256) * max(factor, 0)), 255).astype(np.uint8)
     return np.take(table, pixels)
 
 

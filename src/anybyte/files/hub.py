@@ -64,7 +64,7 @@ def open_hub(origin: str) -> Listing:
     label = pick_column(origin, "labels", _label_columns(datasets, features), LABEL_NAMES, list(features))
     names = getattr(features[label], "names", None)
     parts = _parts(origin, list(splits))
-    stored = {split: _as_stored(datasets, splits[split], column) for split in parts}
+    stored = {split: _as_stored(datasets, splits[split], column, label) for split in parts}
     records = [
         record
         for split, part in parts.items()
@@ -102,7 +102,9 @@ def _parts(origin: str, splits: list[str]) -> dict[str, Part | None]:
     return parts
 
 
-def _as_stored(datasets: Any, table: Any, column: str) -> Any:
+def _as_stored(datasets: Any, table: Any, column: str, label: str) -> Any:
+    """The two columns that matter, since a row is read with all it has, and the files not decoded."""
+    table = table.select_columns([column, label])
     feature = table.features[column]
     if isinstance(feature, datasets.Image | datasets.Audio):
         return table.cast_column(column, type(feature)(decode=False))
@@ -115,7 +117,7 @@ def _records(
     import pyarrow.compute as compute
 
     row = 0
-    for rows in table.select_columns([column, label]).with_format("arrow").iter(batch_size=_ROWS_AT_ONCE):
+    for rows in table.with_format("arrow").iter(batch_size=_ROWS_AT_ONCE):
         files = rows.column(column)
         is_struct = hasattr(files.type, "fields")
         sizes = compute.binary_length(compute.struct_field(files, "bytes") if is_struct else files).to_pylist()
