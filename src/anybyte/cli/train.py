@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import tyro
 
 from anybyte.config import Recipe
@@ -19,7 +21,7 @@ be set the same way. `anybyte train RECIPE --help` lists them all with the recip
 examples:
   anybyte train folder --data my_files/ --out runs/mine
   anybyte train folder --data my_files.zip --optim.learning_rate 5e-4 --run.epochs 60
-  anybyte train folder --data scans/ --data.format tiff --data.augment.flip True --run.max_minutes 30
+  anybyte train folder --data scans/ --data.format tiff --data.augment.flip --run.max_minutes 30
   torchrun --nproc-per-node 2 -m anybyte train folder --data my_files/
 
 A run that was interrupted goes on where it was when the same command is given again."""
@@ -36,13 +38,19 @@ def main(args: list[str]) -> int:
     if not recipe.data.path:
         raise ValueError(f"recipe {args[0]} needs files to train on: anybyte train {args[0]} --data DIR")
 
-    from anybyte.train.loop import train  # torch and accelerate, only once the command line is known to be right
+    # Slow to import: only once the command line is known to be right.
+    import torch
+
+    from anybyte.train.loop import train
 
     result = train(recipe)
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.best.items() if name not in ("step", "epoch"))
-    print(f"validation: {metrics or 'no files to validate on'}")
-    print(f"model:      {result.folder}")
-    print(f"next:       anybyte evaluate {result.folder} --data {recipe.data.path}")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    if os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks for all
+        print(f"validation: {metrics or 'no files to validate on'}")
+        print(f"model:      {result.folder}")
+        print(f"next:       anybyte evaluate {recipe.run.out}")
     return 0
 
 

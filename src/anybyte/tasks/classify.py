@@ -38,9 +38,9 @@ class Classify:
 
     def measure(self, model: nn.Module, batch: ByteBatch, labels: Tensor) -> dict[str, float]:
         """Counts of files, of right answers, of right answers among the first five, and the loss without smoothing."""
-        logits = model(batch).float()
-        # Files whose right class is given fewer than n better logits are right among n. A NaN is better than nothing,
-        # and of equal logits the lower index wins, as in argmax.
+        logits = model(batch).float().detach()
+        # Right among n: fewer than n classes come before the right one. Of equal logits the lower index does, as in
+        # argmax. Nothing compares with a NaN, which must not count as coming first.
         right = logits.gather(1, labels[:, None])
         before = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
         rank = ((logits > right) | ((logits == right) & before)).sum(1)

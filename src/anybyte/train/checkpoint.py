@@ -123,7 +123,7 @@ class Checkpointer:
         owner = {name: tensor for name, tensor in self._tensors() if not name.startswith("optimizer.")}
         for name, tensor in owner.items():
             if name not in tensors:
-                raise ValueError(f"{self.last}: the checkpoint has no {name}; set run.resume to False to start over")
+                raise ValueError(f"{self.last}: the checkpoint has no {name}; start over with --run.no_resume")
             with torch.no_grad():
                 tensor.copy_(_like(tensors[name], tensor))
         self._load_optimizer(tensors)
@@ -239,7 +239,7 @@ def check_identity(saved: dict[str, Any], now: dict[str, Any], path: Path) -> No
             else f"{field} was {was.get(field)!r} there and is {is_.get(field)!r} now"
         )
         raise ValueError(
-            f"{path} belongs to another run: {what}. Choose another folder (run.out), or start over (run.resume False)"
+            f"{path} belongs to another run: {what}. Choose another folder (run.out), or start over (--run.no_resume)"
         )
 
 

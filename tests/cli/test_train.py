@@ -1,0 +1,99 @@
+"""`anybyte train`: from a command line to a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anybyte.cli import main
+from anybyte.cli.train import parse_recipe
+from anybyte.models.zoo import load_pretrained
+from anybyte.recipes import get_recipe, list_recipes, recipe_function
+
+TINY = [
+    *("--model.dim", "16", "--model.num_heads", "2", "--model.depth", "1", "--model.merge_after", "0"),
+    *("--model.window_sizes", "8", "--run.epochs", "1", "--run.batch_files", "16", "--run.threads", "1"),
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of two classes of binary files."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "light")):
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        for number in range(30):
+            values = rng.integers(100 * label, 100 * label + 120, rng.integers(30, 90), dtype=np.uint8)
+            (folder / f"{number}.bin").write_bytes(values.tobytes())
+    return tmp_path / "data"
+
+
+def test_trains_and_says_what_comes_next(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "folder", "--data", str(data), f"--out={out}", *TINY]) == 0
+    printed = capsys.readouterr().out
+    assert "validation: accuracy" in printed
+    assert str(out / "model") in printed
+    assert f"anybyte evaluate {out}" in printed
+    assert load_pretrained(out / "model")[1] == ("dark", "light")
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["data"]["path"] == str(data)
+    assert recipe["model"]["dim"] == 16
+
+
+def test_fields_of_every_part_can_be_set() -> None:
+    options = (
+        "--data d.zip --optim.learning_rate 5e-4 --data.augment.flip --model.window_sizes 8 16 --run.max_minutes 3"
+    )
+    recipe = parse_recipe("folder", options.split())
+    assert recipe.data.path == "d.zip"
+    assert recipe.optim.learning_rate == 5e-4
+    assert recipe.data.augment.flip
+    assert recipe.model.window_sizes == (8, 16)
+    assert recipe.run.max_minutes == 3
+    assert recipe.model.depth == get_recipe("folder").model.depth
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fodler", "--data", "x"], "no recipe 'fodler': did you mean folder"),
+        (["zzzz"], "the recipes are"),
+        (["folder"], "needs files to train on: anybyte train folder --data DIR"),
+        (["--data", "x"], "expected the name of a recipe before --data"),
+        (["folder", "--data", "/no/such/place"], "/no/such/place"),
+        (["folder", "--data", "x", "--optim.rate", "1"], "--optim.rate"),
+        (["folder", "--data", "x", "--run.epochs", "many"], "many"),
+    ],
+)
+def test_mistakes_are_named(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *args]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["train", "folder", "--data", str(data), "--out", str(tmp_path / "file" / "run"), *TINY]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_help_shows_examples_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    assert "anybyte train folder --data my_files/" in capsys.readouterr().out
+    assert main(["train", "folder", "--help"]) == 0
+    assert "--optim.learning_rate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_is_documented_and_whole(name: str) -> None:
+    assert recipe_function(name).__doc__
+    assert parse_recipe(name, ["--data", "x"]).data.path == "x"
+    assert get_recipe(name).name == name
+
+
+def test_recipes_are_found_by_pattern() -> None:
+    assert list_recipes("fold*") == ["folder"]
