@@ -38,6 +38,9 @@ class ByteFormerConfig:
     drop_path: float = 0.0
     """Stochastic depth: rate of the last block; it grows linearly from 0 at the first."""
     layer_norm_eps: float = 1e-5
+    initialisation: Literal["paper", "smooth"] = "paper"
+    """`smooth` starts bytes of near values near each other, and linear layers at a scale that suits narrow models: what the
+    paper's recipe learns from a million files, a few thousand files need not teach (docs/design.md)."""
     numerics: Literal["anybyte", "corenet"] = "anybyte"
     """`corenet` reproduces the released code of the paper, its missing masks included (docs/design.md)."""
 

@@ -36,9 +36,13 @@ class WindowAttention(nn.Module):
     def _attend(self, qkv: Tensor, window: int, keys: Tensor | None) -> Tensor:
         """Attention in windows of equal size: [slots, 3 dim] -> [slots, dim]; `keys` is True at keys to look at."""
         slots, channels = qkv.shape
+        dtype = qkv.dtype
+        if qkv.requires_grad and qkv.device.type == "cpu":
+            qkv = qkv.to(torch.promote_types(dtype, torch.float32))  # the gradient of bfloat16 attention is three times as slow on a CPU as that of float32
         q, k, v = qkv.view(slots // window, window, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
-        return out.transpose(1, 2).reshape(slots, channels // 3)
+        with torch.autocast(qkv.device.type, enabled=False):
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+        return out.transpose(1, 2).reshape(slots, channels // 3).to(dtype)
 
 
 class Mlp(nn.Module):

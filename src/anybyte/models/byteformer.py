@@ -136,10 +136,14 @@ class ByteFormer(Pretrained):
         return attention, mlp
 
     def _initialise(self) -> None:
-        """The released code's initialisation: truncated normal 0.02 for linears, dim^-1/2 for positions."""
+        """`paper`: the released code's, truncated normal 0.02 for linears. `smooth`: see the config."""
+        smooth = self.config.initialisation == "smooth"
+        if smooth:
+            self.stem.smooth_embedding()
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                std = 0.7 * module.in_features**-0.5 if smooth and module is not self.classifier else 0.02
+                nn.init.trunc_normal_(module.weight, std=std, a=-3 * std, b=3 * std)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, LearnedPositions):
@@ -193,5 +197,7 @@ def _check(config: ByteFormerConfig) -> None:
             raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")
     if config.positions not in ("learned", "sinusoidal", "none"):
         raise ValueError(f"positions must be learned, sinusoidal or none, got {config.positions!r}")
+    if config.initialisation not in ("paper", "smooth"):
+        raise ValueError(f"initialisation must be paper or smooth, got {config.initialisation!r}")
     if config.numerics not in ("anybyte", "corenet"):
         raise ValueError(f"numerics must be anybyte or corenet, got {config.numerics!r}")

@@ -43,6 +43,27 @@ class Stem(nn.Module):
             self.embedding[PADDING] = 0
         nn.init.kaiming_uniform_(self.kernel, a=math.sqrt(5))
 
+    @torch.no_grad()
+    def smooth_embedding(self) -> None:
+        """Draws the embedding anew so that bytes of near values are near, as unsigned numbers and as signed ones.
+
+        Each column is a draw from a Gaussian process over byte values, with length scales 64, 16 and 4 and a little white
+        noise: half of the columns over 0..255 (pixels), half over -128..127 (the high bytes of sound samples). Mean 0, std
+        dim^-1/2.
+        """
+        scales = ((64, 0.6), (16, 0.25), (4, 0.1))
+        byte = torch.arange(PADDING, dtype=torch.float64)
+        columns = []
+        for value, count in ((byte, self.dim - self.dim // 2), ((byte + 128) % 256, self.dim // 2)):
+            distance = value[:, None] - value
+            covariance = 0.05 * torch.eye(PADDING, dtype=torch.float64)
+            for length, share in scales:
+                covariance += share * torch.exp(-(distance**2) / (2 * length**2))
+            columns.append(torch.linalg.cholesky(covariance) @ torch.randn(PADDING, count, dtype=torch.float64))
+        embedding = torch.cat(columns, dim=1)
+        embedding -= embedding.mean(dim=0)
+        self.embedding[:PADDING] = embedding / embedding.std() * self.dim**-0.5
+
     def num_tokens(self, lengths: Lengths) -> Lengths:
         """Tokens of files of these lengths in bytes."""
         return np.maximum(1, -(-(lengths - self.kernel_size) // self.stride) + 1)

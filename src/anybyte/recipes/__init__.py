@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 from anybyte.config import Recipe
 from anybyte.recipes.folder import folder
+from anybyte.recipes.small import fashion_mnist
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "folder": folder,
+    "small/fashion_mnist_png": fashion_mnist.png,
 }
 """Name -> the function that returns the recipe."""
 
