@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from anybyte.models.byteformer import ByteFormer
-from anybyte.train.loop import TrainResult
+from anybyte.train.loop import TrainResult, train
 from anybyte.train.progress import read_log
 from anybyte.train.step import Stepper, StepResult
 
@@ -157,6 +157,15 @@ def test_bf16_trains(tmp_path: Path) -> None:
     assert curve(result.history) == pytest.approx(curve(full.history), abs=0.05)
 
 
+def test_compiles_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **options: compiled.append((type(self).__name__, options))
+    )
+    run(tiny_recipe(tmp_path, compile=True, epochs=1))
+    assert compiled == [("Block", {"dynamic": True})] * 2
+
+
 def test_without_an_average_the_last_weights_are_kept(tmp_path: Path) -> None:
     result = run(tiny_recipe(tmp_path, optim={"ema_decay": None}, epochs=1))
     last = final_tensors(tmp_path)
@@ -198,8 +207,6 @@ def test_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
 
 
 def test_logs_means_over_several_steps(tmp_path: Path, undisturbed: tuple[Path, TrainResult]) -> None:
-    from anybyte.train.loop import train
-
     rows = train(tiny_recipe(tmp_path, optim=AVERAGED, checkpoint_every=100), make_splits(), log_every=4).history
     steps = [row["step"] for row in rows if row["event"] == "train"]
     assert steps == [4, 8, 9, 12, 16, 18, 20, 24, 27], "every fourth, and at the end of each epoch"

@@ -6,10 +6,9 @@ from anybyte.config import ByteFormerConfig, OptimConfig, Recipe, RunConfig
 
 
 def folder() -> Recipe:
-    """A small ByteFormer (1.2 million parameters) on files as they are stored: a start for data of one's own.
+    """A small ByteFormer (1.4 million parameters) on files as they are stored: a start for data of one's own.
 
-    Kernels of 16 bytes and three quick mergings bring a 50 kB file down to 800 tokens for most of the blocks, so that
-    thousands of files are a matter of minutes an epoch on a CPU.
+    Kernels of 16 bytes and three quick mergings bring a 50 kB file down to 800 tokens for most of the blocks.
     """
     return Recipe(
         name="folder",

@@ -140,7 +140,7 @@ class Loop:
         self.display = Display(self.total_steps, self.state.step, run.max_minutes, self.is_main)
         self.clock = time.monotonic()
         try:
-            self._decide(self._is_late())
+            self._decide(self._is_anyone_late())
             self._epochs()
             if self.state.best is None:  # out of time before the first validation
                 self._validate(self.state.epoch)
@@ -207,7 +207,7 @@ class Loop:
         if self.skip_problems:
             self._share_problems()
         row: Row = {"event": "validation", "step": state.step, "epoch": round(epoch, 4), **metrics, "best": is_best}
-        self._decide(self.stepper.sum([self._is_late()])[0] > 0)
+        self._decide(self._is_anyone_late())
         self._write(row | {"minutes": round(state.seconds / 60, 3)})
         self.display.validation(row, state.seconds)
 
@@ -226,6 +226,9 @@ class Loop:
     def _is_late(self) -> bool:
         limit = self.run.max_minutes
         return limit is not None and self.state.seconds + time.monotonic() - self.clock >= limit * 60
+
+    def _is_anyone_late(self) -> bool:
+        return self.stepper.sum([self._is_late()])[0] > 0
 
     def _parts(self, files: Files, plan: Plan, epochs: Sequence[int], skip: int = 0) -> Iterator[Part]:
         accelerator = self.stepper.accelerator

@@ -89,7 +89,7 @@ class Stepper:
         if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
             raise ValueError("FSDP version 1 is not supported: accelerate launch --fsdp_version 2")
         if compile:
-            model.compile()  # in place: names of parameters stay
+            _compile_blocks(model)
         self.task, self.optim, self.accelerator, self.bf16 = task, optim, accelerator, bf16
         fused = accelerator.device.type == "cuda"
         with warnings.catch_warnings():
@@ -191,6 +191,17 @@ class Stepper:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def _compile_blocks(model: nn.Module) -> None:
+    """Compiles, in place, the repeated blocks of a model; or all of it, if it has none.
+
+    Blocks are alike and are compiled once for any number of tokens. What lies around them plans the work for the files
+    at hand, which would be compiled anew for every batch.
+    """
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    for block in [block for blocks in lists for block in blocks] or [model]:
+        block.compile(dynamic=True)
 
 
 def _not_finite(loss_sum: float, parts: Sequence[Part], losses: Sequence[Tensor]) -> NotFinite:
