@@ -115,7 +115,7 @@ def test_other_files_are_refused(begun: Path) -> None:
 def test_what_does_not_change_the_run_may_differ(begun: Path) -> None:
     moved = begun.with_name("moved")
     begun.rename(moved)
-    recipe = tiny_recipe(moved, epochs=2, threads=2, max_minutes=5.0, checkpoint_every=3, patience=7)
+    recipe = tiny_recipe(moved, epochs=2, accumulation=2, max_minutes=5.0, checkpoint_every=3, patience=7)
     result = run(dataclasses.replace(recipe, name="renamed"))
     assert [row["step"] for row in result.history if row["event"] == "train"] == list(range(1, 19))
 
