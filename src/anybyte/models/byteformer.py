@@ -62,7 +62,7 @@ class ByteFormer(Pretrained):
         Raises:
             ValueError: a file is longer than a learned position table allows.
         """
-        logits: Tensor = self.classifier(self.features(batch))
+        logits: Tensor = self.classifier(self.features(batch).to(self.classifier.weight.dtype))
         return logits
 
     def features(self, batch: ByteBatch) -> Float[Tensor, "files dim"]:
@@ -136,13 +136,14 @@ class ByteFormer(Pretrained):
         return attention, mlp
 
     def _initialise(self) -> None:
-        """`paper`: the released code's, truncated normal 0.02 for linears. `smooth`: see the config."""
-        smooth = self.config.initialisation == "smooth"
-        if smooth:
-            self.stem.smooth_embedding()
+        """`paper`: the released code's, truncated normal 0.02 for linears. The others: see the config."""
+        start = {"paper": None, "smooth": self.stem.start_smooth, "samples": self.stem.start_as_samples}
+        start_bytes = start[self.config.initialisation]
+        if start_bytes:
+            start_bytes()
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                std = 0.7 * module.in_features**-0.5 if smooth and module is not self.classifier else 0.02
+                std = 0.7 * module.in_features**-0.5 if start_bytes and module is not self.classifier else 0.02
                 nn.init.trunc_normal_(module.weight, std=std, a=-3 * std, b=3 * std)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -197,7 +198,7 @@ def _check(config: ByteFormerConfig) -> None:
             raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")
     if config.positions not in ("learned", "sinusoidal", "none"):
         raise ValueError(f"positions must be learned, sinusoidal or none, got {config.positions!r}")
-    if config.initialisation not in ("paper", "smooth"):
-        raise ValueError(f"initialisation must be paper or smooth, got {config.initialisation!r}")
+    if config.initialisation not in ("paper", "smooth", "samples"):
+        raise ValueError(f"initialisation must be paper, smooth or samples, got {config.initialisation!r}")
     if config.numerics not in ("anybyte", "corenet"):
         raise ValueError(f"numerics must be anybyte or corenet, got {config.numerics!r}")

@@ -80,7 +80,11 @@ class Pretrained(nn.Module):
         architecture = config.pop("architecture")
         if architecture != cls.__name__:
             raise ValueError(f"{Path(folder) / CONFIG} describes a {architecture}, not a {cls.__name__}")
-        model = cls(parse_config(cls.config_class, config, where=str(Path(folder) / CONFIG)))
+        where = Path(folder) / CONFIG
+        try:
+            model = cls(parse_config(cls.config_class, config, where=str(where)))
+        except TypeError as error:
+            raise ValueError(f"{where} has a field of the wrong kind: {error}") from error
         _load_weights(model, Path(folder) / WEIGHTS)
         return model.eval()
 

@@ -44,25 +44,34 @@ class Stem(nn.Module):
         nn.init.kaiming_uniform_(self.kernel, a=math.sqrt(5))
 
     @torch.no_grad()
-    def smooth_embedding(self) -> None:
+    def start_smooth(self) -> None:
         """Draws the embedding anew so that bytes of near values are near, as unsigned numbers and as signed ones.
 
         Each column is a draw from a Gaussian process over byte values, with length scales 64, 16 and 4 and a little white
-        noise: half of the columns over 0..255 (pixels), half over -128..127 (the high bytes of sound samples). Mean 0, std
-        dim^-1/2.
+        noise: half of the columns over 0..255, half over -128..127. Mean 0, std dim^-1/2.
         """
         scales = ((64, 0.6), (16, 0.25), (4, 0.1))
-        byte = torch.arange(PADDING, dtype=torch.float64)
-        columns = []
-        for value, count in ((byte, self.dim - self.dim // 2), ((byte + 128) % 256, self.dim // 2)):
-            distance = value[:, None] - value
-            covariance = 0.05 * torch.eye(PADDING, dtype=torch.float64)
-            for length, share in scales:
-                covariance += share * torch.exp(-(distance**2) / (2 * length**2))
-            columns.append(torch.linalg.cholesky(covariance) @ torch.randn(PADDING, count, dtype=torch.float64))
+        half = self.dim // 2
+        columns = [_draw(_BYTES, scales, 0.05, self.dim - half), _draw(_SIGNED, scales, 0.05, half)]
         embedding = torch.cat(columns, dim=1)
         embedding -= embedding.mean(dim=0)
         self.embedding[:PADDING] = embedding / embedding.std() * self.dim**-0.5
+
+    @torch.no_grad()
+    def start_as_samples(self) -> None:
+        """Draws the embedding anew so that it tells bytes apart by their signed value near zero, and fades to zero beyond.
+
+        A 16-bit sample of ordinary loudness has a high byte near zero, which carries the signal, and a low byte that is
+        spread evenly and carries next to none: it starts as little noise. Columns are draws from a Gaussian process over
+        the sign and logarithm of the value. Std dim^-1/2 over values below 12.
+        """
+        loudness = _SIGNED.sign() * (1 + _SIGNED.abs()).log2()
+        embedding = _draw(loudness, ((3, 0.7), (1, 0.3)), 1e-3, self.dim)
+        fade = torch.exp(-((_SIGNED / 32) ** 2))[:, None]
+        embedding = (embedding - embedding[_SIGNED.abs() > 60].mean(dim=0)) * fade
+        near = _SIGNED.abs() < 12
+        embedding -= embedding[near].mean(dim=0) * fade
+        self.embedding[:PADDING] = embedding / embedding[near].std() * self.dim**-0.5
 
     def num_tokens(self, lengths: Lengths) -> Lengths:
         """Tokens of files of these lengths in bytes."""
@@ -112,7 +121,10 @@ class Stem(nn.Module):
         if torch.is_autocast_enabled(indices.device.type):
             table = table.to(torch.get_autocast_dtype(indices.device.type))
         steps = torch.arange(self.kernel_size, dtype=torch.int32, device=indices.device) * VOCABULARY
-        return F.embedding_bag(indices + steps, table, mode="sum")
+        summed = F.embedding_bag(indices + steps, table, mode="sum")
+        if torch.is_grad_enabled():  # training keeps its residual stream in float32
+            summed = summed.to(torch.promote_types(summed.dtype, torch.float32))
+        return summed
 
     def table(self) -> Float[Tensor, "rows dim"]:
         """S [k * 257, dim]: row j * 257 + b is what byte b adds at place j of the kernel; padding adds nothing."""
@@ -136,3 +148,15 @@ class Stem(nn.Module):
                     return table
         self._table = (self.table(), self.embedding.detach().clone(), self.kernel.detach().clone())
         return self._table[0]
+
+
+_BYTES = torch.arange(PADDING, dtype=torch.float64)
+_SIGNED = (_BYTES + 128) % 256 - 128
+
+
+def _draw(place: Tensor, scales: tuple[tuple[float, float], ...], noise: float, columns: int) -> Tensor:
+    """Columns drawn from a Gaussian process over bytes at `place`: (length scale, variance) pairs and white noise."""
+    covariance = noise * torch.eye(len(place), dtype=torch.float64)
+    for length, variance in scales:
+        covariance += variance * torch.exp(-((place[:, None] - place) ** 2) / (2 * length**2))
+    return torch.linalg.cholesky(covariance) @ torch.randn(len(place), columns, dtype=torch.float64)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from anybyte.config import Recipe
 from anybyte.recipes.folder import folder
-from anybyte.recipes.small import fashion_mnist
+from anybyte.recipes.small import fashion_mnist, fsdd
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "folder": folder,
     "small/fashion_mnist_png": fashion_mnist.png,
+    "small/fsdd_wav": fsdd.wav,
 }
 """Name -> the function that returns the recipe."""
 

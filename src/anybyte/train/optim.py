@@ -15,6 +15,10 @@ _NOT_DECAYED = ("embedding", "position", "norm")
 """Parts of a parameter's name that exempt it from weight decay, as does having one dimension or none."""
 
 
+_STEM_KERNEL = "stem.kernel"
+"""The parameter whose learning rate `stem_scale` scales."""
+
+
 def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False) -> torch.optim.AdamW:
     """AdamW with decay on weight matrices and kernels, and none on biases, norms, embeddings and positions.
 
@@ -25,16 +29,28 @@ def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False)
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     decayed: list[nn.Parameter] = []
+    kernels: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         exempt = parameter.ndim <= 1 or id(parameter) in tables or any(part in name for part in _NOT_DECAYED)
-        (others if exempt else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        is_kernel = name.endswith(_STEM_KERNEL)
+        (kernels if is_kernel else others if exempt else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay, "scale": 1.0},
+        {"params": kernels, "weight_decay": config.weight_decay, "scale": config.stem_scale},
+        {"params": others, "weight_decay": 0.0, "scale": 1.0},
+    ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas, fused=fused
     )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate of all groups, each at its own scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
 
 
 def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:

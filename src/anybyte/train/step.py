@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from anybyte.config import OptimConfig
 from anybyte.tasks import Task
 from anybyte.train.data import Part
-from anybyte.train.optim import MovingAverage, create_optimizer
+from anybyte.train.optim import MovingAverage, create_optimizer, set_learning_rate
 
 
 def create_accelerator() -> Accelerator:
@@ -115,8 +115,7 @@ class Stepper:
         """
         torch.manual_seed(_mix(seed, step, self.accelerator.process_index))
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         losses, count = [], 0
         for number, part in enumerate(parts):
             is_last = number == len(parts) - 1

@@ -1,0 +1,90 @@
+"""What every entry of the zoo must do."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from anybyte.batch import ByteBatch
+from anybyte.models.pretrained import Pretrained
+from anybyte.models.zoo import create_model, list_models, load_pretrained, model_config
+
+PAPER_SIZES = {
+    # dim, heads, depth of the paper, and its parameters in millions at k = 32 without positions (tiny: section 6 of the spec)
+    "byteformer_tiny": 7.21e6,
+}
+
+
+def shrunk(name: str) -> Pretrained:
+    """The entry at a depth and width that a test can afford; everything else as it is."""
+    config = model_config(name)
+    depth = min(config.depth, 6)
+    small = {"dim": 16 * config.num_heads, "depth": depth, "num_classes": 7}
+    small["merge_after"] = tuple(block for block in config.merge_after if block < depth)
+    torch.manual_seed(0)
+    return create_model(name, **small)
+
+
+@pytest.fixture(params=list_models())
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def batch() -> ByteBatch:
+    generator = torch.Generator().manual_seed(0)
+    return ByteBatch.from_bytes([bytes(torch.randint(0, 256, (size,), generator=generator).tolist()) for size in (900, 40)])
+
+
+def test_forward_and_backward(name: str) -> None:
+    model = shrunk(name)
+    logits = model(batch())
+    assert logits.shape == (2, 7)
+    torch.nn.functional.cross_entropy(logits, torch.tensor([1, 2])).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+
+
+def test_save_and_load(name: str, tmp_path: Path) -> None:
+    model = shrunk(name).eval()
+    model.save_pretrained(tmp_path / "model")
+    loaded, labels = load_pretrained(tmp_path / "model")
+    assert labels is None
+    assert loaded.config == model.config
+    with torch.inference_mode():
+        assert torch.equal(loaded(batch()), model(batch()))
+
+
+def test_state_dict_is_strict(name: str) -> None:
+    model = shrunk(name)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load_state_dict({})
+
+
+@torch.inference_mode()
+def test_float64_and_bfloat16(name: str) -> None:
+    model = shrunk(name).eval()
+    exact = model(batch())
+    torch.testing.assert_close(model.double()(batch()).float(), exact, atol=1e-5, rtol=1e-4)
+    half = model.to(torch.bfloat16)(batch())
+    torch.testing.assert_close(half.float(), exact, atol=0.1, rtol=0.1)
+
+
+def test_any_field_can_be_changed(name: str) -> None:
+    config = model_config(name)
+    for field in dataclasses.fields(config):
+        assert getattr(create_model_config(name, field.name), field.name) == getattr(config, field.name)
+
+
+def create_model_config(name: str, field: str) -> object:
+    return dataclasses.replace(model_config(name), **{field: getattr(model_config(name), field)})
+
+
+@pytest.mark.parametrize(("name", "expected"), PAPER_SIZES.items())
+def test_parameters_of_the_paper(name: str, expected: float) -> None:
+    model = create_model(name, kernel_size=32, num_classes=1000)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == pytest.approx(expected, abs=0.005e6)
