@@ -13,7 +13,7 @@ from anybyte.models.pretrained import Pretrained
 from anybyte.models.zoo import create_model, list_models, load_pretrained, model_config
 
 PAPER_SIZES = {
-    # dim, heads, depth of the paper, and its parameters in millions at k = 32 without positions (tiny: section 6 of the spec)
+    # Of the paper at k = 32 with 1,000 classes, without the table of positions.
     "byteformer_tiny": 7.21e6,
 }
 
@@ -35,7 +35,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def batch() -> ByteBatch:
     generator = torch.Generator().manual_seed(0)
-    return ByteBatch.from_bytes([bytes(torch.randint(0, 256, (size,), generator=generator).tolist()) for size in (900, 40)])
+    sizes = (900, 40)
+    return ByteBatch.from_bytes(bytes(torch.randint(0, 256, (size,), generator=generator).tolist()) for size in sizes)
 
 
 def test_forward_and_backward(name: str) -> None:

@@ -21,7 +21,7 @@ _HOME = {
 }
 """Public name -> the module that holds it (or that it is), imported when the name is first used."""
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

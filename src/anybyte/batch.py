@@ -35,7 +35,8 @@ class ByteBatch:
     def __post_init__(self) -> None:
         if self.values.dtype != torch.uint8 or self.values.dim() != 1:
             raise ValueError(
-                f"values must be a one-dimensional uint8 tensor, not {self.values.dtype} of shape {tuple(self.values.shape)}"
+                f"values must be a one-dimensional uint8 tensor, not {self.values.dtype} "
+                f"of shape {tuple(self.values.shape)}"
             )
         if self.lengths.dtype != torch.int64 or self.lengths.dim() != 1 or self.lengths.device.type != "cpu":
             raise ValueError(
@@ -69,7 +70,7 @@ class ByteBatch:
             OSError: a path cannot be read; the message names it.
         """
         if isinstance(paths, str | os.PathLike):
-            raise ValueError(f"expected a list of paths, got a single one: write ByteBatch.from_files([{str(paths)!r}])")
+            raise ValueError(f"expected a list of paths, got one: write ByteBatch.from_files([{str(paths)!r}])")
         contents = []
         for path in paths:
             with open(path, "rb") as file:

@@ -39,10 +39,10 @@ class ByteFormerConfig:
     """Stochastic depth: rate of the last block; it grows linearly from 0 at the first."""
     layer_norm_eps: float = 1e-5
     initialisation: Literal["paper", "smooth", "samples"] = "paper"
-    """What bytes mean before training. paper: nothing, each starts anywhere. smooth: bytes of near values start near each
-    other (pixels). samples: as signed numbers near zero, all others alike (the high bytes of 16-bit sound, which carry the
-    signal; low bytes then start as little noise). The latter two also start linear layers at a scale that suits narrow
-    models. With few files this is the difference between minutes and hours (docs/design.md)."""
+    """What bytes mean before training. paper: nothing, each starts anywhere. smooth: bytes of near values start near
+    each other (pixels). samples: as signed numbers near zero, all others alike (the high bytes of 16-bit sound, which
+    carry the signal; low bytes then start as little noise). The latter two also start linear layers at a scale that
+    suits narrow models. With few files this is the difference between minutes and hours (docs/design.md)."""
     numerics: Literal["anybyte", "corenet"] = "anybyte"
     """`corenet` reproduces the released code of the paper, its missing masks included (docs/design.md)."""
 
@@ -102,8 +102,8 @@ class OptimConfig:
     learning_rate: float = 1e-3
     min_learning_rate: float = 2e-5
     stem_scale: float = 1.0
-    """Learning rate of the stem's kernel, relative to the rest. With k * dim inputs its weights are small, and equal steps
-    move it much further; where bytes are noisy, less than 1 learns sooner."""
+    """Learning rate of the stem's kernel, relative to the rest. With k * dim inputs its weights are small, and equal
+    steps move it much further; where bytes are noisy, less than 1 learns sooner."""
     warmup_steps: int = 200
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05

@@ -169,9 +169,7 @@ class Payload:
         return (print, ("this must never run",))
 
 
-def test_convert_runs_nothing_from_a_pickle(
-    small: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_convert_runs_nothing_from_a_pickle(small: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, config = tmp_path / "evil.pt", tmp_path / "config.json"
     torch.save({"classifier.bias": Payload()}, weights)
     config.write_text(json.dumps(small.config))

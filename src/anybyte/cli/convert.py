@@ -22,8 +22,8 @@ class Options:
     checkpoint: Annotated[str, tyro.conf.Positional]
     """The original's weights: .pt (read with weights_only, so nothing in it is run) or .safetensors."""
     config: str
-    """The original's configuration, JSON or YAML: its own option names (`model.classification.byteformer...`), flat or nested,
-    or the flat form `embed_dim`, `n_heads`, `conv_kernel_size`, ..."""
+    """The original's configuration, JSON or YAML: its own option names (`model.classification.byteformer...`), flat
+    or nested, or the flat form `embed_dim`, `n_heads`, `conv_kernel_size`, ..."""
     out: str
     """The model folder to write."""
     labels: str | None = None
@@ -45,7 +45,8 @@ def main(args: list[str]) -> int:
     card = f"# {source}\n\nConverted from a checkpoint of apple/corenet; numerics `{options.numerics}`.\n"
     model.save_pretrained(options.out, labels=labels, card=card)
     count = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{options.out}: ByteFormer, {count:,} parameters, {model.config.num_classes} classes, numerics {options.numerics}")
+    classes = model.config.num_classes
+    print(f"{options.out}: ByteFormer, {count:,} parameters, {classes} classes, numerics {options.numerics}")
     return 0
 
 
@@ -73,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
         reason = str(error).split("\n")[0]
-        raise ValueError(f"{path} is not a checkpoint of plain tensors, and nothing else is loaded: {reason}") from error
+        raise ValueError(f"{path} is not a checkpoint of plain tensors, and no other is loaded: {reason}") from error
     for key in ("state_dict", "model_state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

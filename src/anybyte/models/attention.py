@@ -38,7 +38,8 @@ class WindowAttention(nn.Module):
         slots, channels = qkv.shape
         dtype = qkv.dtype
         if qkv.requires_grad and qkv.device.type == "cpu":
-            qkv = qkv.to(torch.promote_types(dtype, torch.float32))  # the gradient of bfloat16 attention is three times as slow on a CPU as that of float32
+            # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
+            qkv = qkv.to(torch.promote_types(dtype, torch.float32))
         q, k, v = qkv.view(slots // window, window, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         with torch.autocast(qkv.device.type, enabled=False):
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)

@@ -1,14 +1,15 @@
 """ByteFormer: a transformer that classifies files straight from their bytes (Horton et al. 2023, arXiv 2306.00238).
 
 Notable here:
-- a batch is bytes end to end, tokens stay end to end, and windows are cut per file: no file is padded to another's length,
-  and a file's answer does not depend on its neighbours;
+- a batch is bytes end to end, tokens stay end to end, and windows are cut per file: no file is padded to another's
+  length, and a file's answer does not depend on its neighbours;
 - the stem is a table lookup (stem.py);
 - without gradients, blocks run over a few thousand tokens at a time, so that their work stays in the processor's cache,
   and a very long file goes through the whole network in stretches (stretches.py);
 - `numerics="corenet"` computes what the paper's released code computes (corenet_numerics.py).
 
-    bytes -> Stem -> + positions -> [Block -> (TokenMerge)] * depth -> LayerNorm -> mean over the file -> Linear -> logits
+    bytes -> Stem -> + positions -> [Block -> (TokenMerge)] * depth -> LayerNorm -> mean over the file -> Linear ->
+    logits
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from anybyte.models.attention import Block, TokenMerge
 from anybyte.models.positions import LearnedPositions, SinusoidalPositions
 from anybyte.models.pretrained import Pretrained
 from anybyte.models.stem import Stem
-from anybyte.models.windows import Lengths, cut_windows, group_windows, plan_windows
+from anybyte.models.windows import Lengths, cut_windows, directs, group_windows, plan_windows
 
 _TOKENS_AT_ONCE = 4096
 """Tokens that a block works on at a time without gradients."""
@@ -56,6 +57,7 @@ class ByteFormer(Pretrained):
         self.classifier = nn.Linear(dim, config.num_classes)
         self._initialise()
 
+    @directs
     def forward(self, batch: ByteBatch) -> Float[Tensor, "files classes"]:
         """Logits of each file.
 
@@ -65,6 +67,7 @@ class ByteFormer(Pretrained):
         logits: Tensor = self.classifier(self.features(batch).to(self.classifier.weight.dtype))
         return logits
 
+    @directs
     def features(self, batch: ByteBatch) -> Float[Tensor, "files dim"]:
         """What the classifier reads: the mean of each file's final tokens."""
         if len(batch) == 0:
@@ -76,6 +79,7 @@ class ByteFormer(Pretrained):
         tokens, counts = self.tokens(batch)
         return mean_by_file(tokens, counts)
 
+    @directs
     def tokens(self, batch: ByteBatch) -> tuple[Float[Tensor, "tokens dim"], Lengths]:
         """Final tokens (normalised) of all files end to end, and how many each file has."""
         x, counts = self.stem(batch)
@@ -87,11 +91,13 @@ class ByteFormer(Pretrained):
             x, counts = self.run_merge(index, x, counts)
         return self.norm(x), counts
 
+    @directs
     def run_block(self, index: int, x: Float[Tensor, "tokens dim"], counts: Lengths) -> Float[Tensor, "tokens dim"]:
         """Block `index` over files of `counts` tokens."""
         window, shift = self.windows[index]
         return self.run_windows(index, x, cut_windows(counts, window, shift), counts)
 
+    @directs
     def run_windows(
         self, index: int, x: Float[Tensor, "tokens dim"], lengths: Lengths, counts: Lengths | None = None
     ) -> Float[Tensor, "tokens dim"]:
@@ -107,6 +113,7 @@ class ByteFormer(Pretrained):
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    @directs
     def run_merge(
         self, index: int, x: Float[Tensor, "tokens dim"], counts: Lengths
     ) -> tuple[Float[Tensor, "merged dim"], Lengths]:
@@ -117,6 +124,7 @@ class ByteFormer(Pretrained):
             x = _pad_odd(x, counts)
         return self.merges[str(index)](x.reshape(-1, 2 * x.shape[1])), (counts + 1) // 2
 
+    @directs
     def _add_positions(self, x: Tensor, counts: Lengths) -> Tensor:
         if self.positions is None:
             return x

@@ -1,8 +1,10 @@
 """The numbers of the paper's released code (apple/corenet), so that its published weights give its published accuracy.
 
 What it does that the paper does not say, reproduced here and nowhere else (`numerics="corenet"`):
-- no attention mask is ever applied: windows that are shifted wrap around the end of the file, and padding is attended to;
-- each block pads its tokens with zeros to a multiple of the window before it shifts them, and these pass through LayerNorm;
+- no attention mask is ever applied: windows that are shifted wrap around the end of the file, and padding is attended
+  to;
+- each block pads its tokens with zeros to a multiple of the window before it shifts them, and these pass through
+  LayerNorm;
 - the batch is padded to its longest file, and the mean runs over tokens made of padding too;
 - trailing bytes that do not fill a kernel are dropped;
 - LayerNorm normalises over axis 1, with eps added to the standard deviation, whenever that axis is as long as `dim`.

@@ -13,7 +13,8 @@ _CACHED_ROWS = 2**14
 def sinusoids(first: int, count: int, dim: int, scale: float = 1.0) -> Float[Tensor, "count dim"]:
     """Rows first, first + 1, ... of the sinusoidal table: sines of dim / 2 frequencies, then their cosines.
 
-    Frequencies fall geometrically from 1 to 1e-4. Angles are computed in float64, since a long file has millions of tokens.
+    Frequencies fall geometrically from 1 to 1e-4. Angles are computed in float64, since a long file has millions of
+    tokens.
     """
     half = dim // 2
     frequencies = 10_000 ** (-torch.arange(half, dtype=torch.float64) / max(half - 1, 1))
@@ -52,7 +53,7 @@ class LearnedPositions(nn.Module):
     def table(self, first: int, count: int) -> Float[Tensor, "count dim"]:
         if first + count > len(self.rows):
             raise ValueError(
-                f"a file makes {first + count} tokens, but the learned position table ends at max_num_tokens={len(self.rows)}; "
-                f"positions='sinusoidal' takes files of any length"
+                f"a file makes {first + count} tokens, but the learned position table ends at "
+                f"max_num_tokens={len(self.rows)}; positions='sinusoidal' takes files of any length"
             )
         return self.rows[first : first + count]

@@ -1,6 +1,7 @@
 """A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card). Never a pickle.
 
-Reading one runs nothing from it. Folders are written beside their place and moved there whole, so that none is ever half-written.
+Reading one runs nothing from it. Folders are written beside their place and moved there whole, so that none is ever
+half-written.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Pretrained(nn.Module):
             config = {"architecture": type(self).__name__, **dataclasses.asdict(self.config)}
             (staging / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
             if labels is not None:
-                (staging / LABELS).write_text(json.dumps(list(labels), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+                names = json.dumps(list(labels), indent=2, ensure_ascii=False)
+                (staging / LABELS).write_text(names + "\n", encoding="utf-8")
             if card is not None:
                 (staging / CARD).write_text(card, encoding="utf-8")
             folder.mkdir(exist_ok=True)
@@ -109,7 +111,8 @@ def parse_config(config_class: type, values: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(config_class)
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise ValueError(f"{where} has unknown fields {', '.join(unknown)}; {config_class.__name__} has {', '.join(hints)}")
+        known = f"{config_class.__name__} has {', '.join(hints)}"
+        raise ValueError(f"{where} has unknown fields {', '.join(unknown)}; {known}")
     try:
         return config_class(**{name: _tuples(value) for name, value in values.items()})
     except TypeError as error:
@@ -166,7 +169,8 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise ValueError(f"{path} does not fit its {CONFIG}: it {', '.join(problems[:3])}{more}")
     for name, tensor in tensors.items():
-        if tensor.dtype != expected[name].dtype and not (tensor.is_floating_point() and expected[name].is_floating_point()):
+        both_floats = tensor.is_floating_point() and expected[name].is_floating_point()
+        if tensor.dtype != expected[name].dtype and not both_floats:
             raise ValueError(f"{path} has {name} of type {tensor.dtype} instead of {expected[name].dtype}")
     with torch.no_grad():
         model.load_state_dict(tensors)

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.batch import PADDING, VOCABULARY, ByteBatch
-from anybyte.models.windows import Lengths
+from anybyte.models.windows import Lengths, on_the_host
 
 
 class Stem(nn.Module):
     """Bytes -> tokens: kernel of k bytes, stride k / 2, no bias (paper, section 3).
 
-    Every byte is read: T = max(1, ceil((N - k) / (k / 2)) + 1) tokens for N bytes, and what the last kernel lacks is padding,
-    whose embedding is zero.
+    Every byte is read: T = max(1, ceil((N - k) / (k / 2)) + 1) tokens for N bytes, and what the last kernel lacks is
+    padding, whose embedding is zero.
     """
 
     def __init__(self, dim: int, kernel_size: int) -> None:
@@ -47,7 +47,8 @@ class Stem(nn.Module):
     def start_smooth(self) -> None:
         """Draws the embedding anew so that bytes of near values are near, as unsigned numbers and as signed ones.
 
-        Each column is a draw from a Gaussian process over byte values, with length scales 64, 16 and 4 and a little white
+        Each column is a draw from a Gaussian process over byte values, with length scales 64, 16 and 4 and a little
+        white
         noise: half of the columns over 0..255, half over -128..127. Mean 0, std dim^-1/2.
         """
         scales = ((64, 0.6), (16, 0.25), (4, 0.1))
@@ -59,11 +60,12 @@ class Stem(nn.Module):
 
     @torch.no_grad()
     def start_as_samples(self) -> None:
-        """Draws the embedding anew so that it tells bytes apart by their signed value near zero, and fades to zero beyond.
+        """Draws the embedding anew so that it tells bytes apart by their signed value near zero, and fades to zero
+        beyond.
 
         A 16-bit sample of ordinary loudness has a high byte near zero, which carries the signal, and a low byte that is
-        spread evenly and carries next to none: it starts as little noise. Columns are draws from a Gaussian process over
-        the sign and logarithm of the value. Std dim^-1/2 over values below 12.
+        spread evenly and carries next to none: it starts as little noise. Columns are draws from a Gaussian process
+        over the sign and logarithm of the value. Std dim^-1/2 over values below 12.
         """
         loudness = _SIGNED.sign() * (1 + _SIGNED.abs()).log2()
         embedding = _draw(loudness, ((3, 0.7), (1, 0.3)), 1e-3, self.dim)
@@ -77,6 +79,7 @@ class Stem(nn.Module):
         """Tokens of files of these lengths in bytes."""
         return np.maximum(1, -(-(lengths - self.kernel_size) // self.stride) + 1)
 
+    @on_the_host
     def forward(self, batch: ByteBatch) -> tuple[Float[Tensor, "tokens dim"], Lengths]:
         """All tokens of all files, end to end, and how many each file has."""
         lengths = batch.lengths.numpy()
@@ -110,7 +113,8 @@ class Stem(nn.Module):
         return self.tokens_by_convolution(indices)
 
     def tokens_by_convolution(self, indices: Int32[Tensor, "tokens kernel_size"]) -> Float[Tensor, "tokens dim"]:
-        """The plain form: embed each byte, then convolve (as one matrix product, since each token's bytes lie side by side)."""
+        """The plain form: embed each byte, then convolve (as one matrix product, since each token's bytes lie side by
+        side)."""
         embedded = F.embedding(indices, self._embedding()).flatten(1)
         return F.linear(embedded, self.kernel.transpose(1, 2).flatten(1))
 
@@ -128,14 +132,13 @@ class Stem(nn.Module):
 
     def table(self) -> Float[Tensor, "rows dim"]:
         """S [k * 257, dim]: row j * 257 + b is what byte b adds at place j of the kernel; padding adds nothing."""
-        with torch.autocast(self.kernel.device.type, enabled=False):
-            return torch.matmul(self._embedding(), self.kernel.permute(2, 1, 0)).flatten(0, 1)
+        return torch.matmul(self._embedding(), self.kernel.permute(2, 1, 0)).flatten(0, 1)
 
     def _embedding(self) -> Tensor:
         """The embedding [257, dim], its padding entry held at zero."""
         return torch.cat([self.embedding[:PADDING], torch.zeros_like(self.embedding[PADDING:])])
 
-    @torch.compiler.disable
+    @on_the_host
     def _cached_table(self) -> Tensor:
         """The table for inference, kept as long as both weights hold the numbers that it was made from.
 
@@ -143,11 +146,13 @@ class Stem(nn.Module):
         """
         if self._table is not None:
             table, embedding, kernel = self._table
-            if table.device == self.kernel.device and table.dtype == self.kernel.dtype:
-                if torch.equal(embedding, self.embedding) and torch.equal(kernel, self.kernel):
-                    return table
-        self._table = (self.table(), self.embedding.detach().clone(), self.kernel.detach().clone())
-        return self._table[0]
+            same_place = table.device == self.kernel.device and table.dtype == self.kernel.dtype
+            if same_place and torch.equal(embedding, self.embedding) and torch.equal(kernel, self.kernel):
+                return table
+        with torch.autocast(self.kernel.device.type, enabled=False):
+            table = self.table()
+        self._table = (table, self.embedding.detach().clone(), self.kernel.detach().clone())
+        return table
 
 
 _BYTES = torch.arange(PADDING, dtype=torch.float64)
@@ -159,4 +164,5 @@ def _draw(place: Tensor, scales: tuple[tuple[float, float], ...], noise: float, 
     covariance = noise * torch.eye(len(place), dtype=torch.float64)
     for length, variance in scales:
         covariance += variance * torch.exp(-((place[:, None] - place) ** 2) / (2 * length**2))
-    return torch.linalg.cholesky(covariance) @ torch.randn(len(place), columns, dtype=torch.float64)
+    factor: Tensor = torch.linalg.cholesky(covariance)
+    return factor @ torch.randn(len(place), columns, dtype=torch.float64)

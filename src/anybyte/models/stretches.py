@@ -1,9 +1,9 @@
 """Files of any length in constant memory, exactly.
 
 Everything in a ByteFormer before the final mean is local: a token reads k bytes, a block looks no further than its
-windows, a merge takes two tokens. So a file can flow through all layers at once, a stretch of bytes at a time: each layer works on the
-whole windows that have arrived and keeps the rest until more come. Nothing is approximated; only the batching of the same
-sums differs.
+windows, a merge takes two tokens. So a file can flow through all layers at once, a stretch of bytes at a time: each
+layer works on the whole windows that have arrived and keeps the rest until more come. Nothing is approximated; only
+the batching of the same sums differs.
 """
 
 from __future__ import annotations

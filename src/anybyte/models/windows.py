@@ -1,17 +1,20 @@
 """Windows over files of different lengths that lie end to end.
 
-Attention in ByteFormer runs inside windows of w tokens, and every second block shifts them by s (paper, section 3). Here
-a file is cut where the shifted windows begin: at 0, s, s + w, s + 2w, ... So there is nothing to roll and nothing to wrap
-around, no window holds tokens of two files, and the tokens of a batch stay in one array [tokens, dim] without padding.
+Attention in ByteFormer runs inside windows of w tokens, and every second block shifts them by s (paper, section 3).
+Here
+a file is cut where the shifted windows begin: at 0, s, s + w, s + 2w, ... So there is nothing to roll and nothing to
+wrap around, no window holds tokens of two files, and the tokens of a batch stay in one array [tokens, dim] without
+padding.
 
-Most windows are full: these go through attention as a dense batch without a mask. The few shorter ones, at the two ends of a
-file, are padded to the longest of them and masked.
+Most windows are full: these go through attention as a dense batch without a mask. The few shorter ones, at the two
+ends of a file, are padded to the longest of them and masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +22,27 @@ from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_the_host(function: Callable[P, R]) -> Callable[P, R]:
+    """Marks what plans work from lengths, in NumPy: `torch.compile` leaves it alone, with all that it calls."""
+    left_alone: Callable[P, R] = torch.compiler.disable(function)
+    return left_alone
+
+
+def directs(function: Callable[P, R]) -> Callable[P, R]:
+    """Marks what only passes lengths and tensors on: `torch.compile` leaves it alone, not the blocks it calls."""
+    left_alone: Callable[P, R] = torch.compiler.disable(function, recursive=False)
+    return left_alone
+
+
 Lengths = NDArray[np.int64]
 """int64 [n]: tokens of each file, or of each window, in order."""
 
 
+@on_the_host
 def cut_windows(counts: Lengths, window: int, shift: int) -> Lengths:
     """Lengths of the consecutive windows that cover all tokens of all files.
 
@@ -37,7 +57,8 @@ def cut_windows(counts: Lengths, window: int, shift: int) -> Lengths:
     file = np.repeat(np.arange(len(counts)), windows)
     number = np.arange(len(file)) - np.repeat(np.cumsum(windows) - windows, windows)
     start = (number - lead) * window + shift
-    return np.minimum(counts[file], start + window) - np.maximum(start, 0)
+    lengths: Lengths = np.minimum(counts[file], start + window) - np.maximum(start, 0)
+    return lengths
 
 
 def group_windows(lengths: Lengths, max_tokens: int) -> Iterator[tuple[int, int, Lengths]]:
@@ -55,9 +76,9 @@ def group_windows(lengths: Lengths, max_tokens: int) -> Iterator[tuple[int, int,
 class WindowPlan:
     """Where the tokens of each window lie.
 
-    `rows` lists token indices window by window: first the full windows, [num_full * window] of them, then the short ones, each
-    padded to `short_length` by repeating its last token. `home` is its inverse: the place in `rows` of each token. Both are
-    None when all windows are full, since then `rows` would count 0, 1, 2, ...
+    `rows` lists token indices window by window: first the full windows, [num_full * window] of them, then the short
+    ones, each padded to `short_length` by repeating its last token. `home` is its inverse: the place in `rows` of
+    each token. Both are None when all windows are full, since then `rows` would count 0, 1, 2, ...
     """
 
     window: int
@@ -70,6 +91,7 @@ class WindowPlan:
     short_length: int
 
 
+@on_the_host
 def plan_windows(lengths: Lengths, window: int, device: torch.device) -> WindowPlan:
     """The plan for windows of these lengths, its tensors on `device`."""
     full = lengths == window

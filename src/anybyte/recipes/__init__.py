@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 from anybyte.config import Recipe
 from anybyte.recipes.folder import folder
-from anybyte.recipes.small import fashion_mnist, fsdd
+from anybyte.recipes.small import cifar10, fashion_mnist, fsdd
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "folder": folder,
+    "small/cifar10_tiff": cifar10.tiff,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
 }

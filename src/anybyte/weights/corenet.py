@@ -1,7 +1,8 @@
 """Checkpoints of the original ByteFormer (apple/corenet) as ours.
 
-Two spellings of its configuration are read: the flat one of our golden cases (`embed_dim`, `n_heads`, `conv_kernel_size`, ...) and
-the original's own option names (`model.classification.byteformer.conv_kernel_size`, ..., flat or nested).
+Two spellings of its configuration are read: the flat one of our golden cases (`embed_dim`, `n_heads`,
+`conv_kernel_size`, ...) and the original's own option names (`model.classification.byteformer.conv_kernel_size`, ...,
+flat or nested).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -38,14 +39,17 @@ _NAMES = (
 
 
 def from_corenet(
-    state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | ByteFormerConfig, numerics: str = "corenet"
+    state_dict: Mapping[str, Tensor],
+    config: Mapping[str, Any] | ByteFormerConfig,
+    numerics: Literal["anybyte", "corenet"] = "corenet",
 ) -> ByteFormer:
     """The original's weights as a ByteFormer, in evaluation mode.
 
     Args:
         state_dict: as `torch.load(..., weights_only=True)` returns it, under the original's names.
         config: the original's configuration in either spelling, or ours.
-        numerics: `corenet` computes what the released code computes; `anybyte` computes with the same weights and right masks.
+        numerics: `corenet` computes what the released code computes; `anybyte` computes with the same weights and
+        right masks.
 
     Raises:
         ValueError: tensors are missing, left over or of another shape, or an option is missing; each is named.
@@ -67,7 +71,8 @@ def from_corenet(
 
 
 def parse_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> ByteFormerConfig:
-    """Our config from the original's, in either spelling; what it leaves out is read off the tensors or is the original's default.
+    """Our config from the original's, in either spelling; what it leaves out is read off the tensors or is the
+    original's default.
 
     Raises:
         ValueError: neither spelling is there, or a value is not one we know.
@@ -79,7 +84,8 @@ def parse_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> By
     if "embed_dim" in flat:
         return _from_golden(flat)
     raise ValueError(
-        f"not a configuration of the original: expected `embed_dim`, ... or `{_OPTIONS}mode`, ...; got {', '.join(sorted(flat)) or 'nothing'}"
+        f"not a configuration of the original: expected `embed_dim`, ... or `{_OPTIONS}mode`, ...; "
+        f"got {', '.join(sorted(flat)) or 'nothing'}"
     )
 
 
@@ -128,11 +134,11 @@ def _from_original(given: Mapping[str, Any], num_classes: int | None, state: Map
 
 def _per_block(values: Any, depth: int, name: str) -> tuple[int, ...]:
     """One value a block; the original repeats a single one."""
-    values = tuple(values) if isinstance(values, list | tuple) else (values,)
-    values = values * depth if len(values) == 1 else values
-    if len(values) != depth:
-        raise ValueError(f"{_OPTIONS}{name} has {len(values)} entries for {depth} blocks")
-    return values
+    entries: tuple[int, ...] = tuple(values) if isinstance(values, list | tuple) else (values,)
+    entries = entries * depth if len(entries) == 1 else entries
+    if len(entries) != depth:
+        raise ValueError(f"{_OPTIONS}{name} has {len(entries)} entries for {depth} blocks")
+    return entries
 
 
 def _flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
