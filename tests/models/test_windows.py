@@ -39,7 +39,7 @@ def test_there_and_back_is_the_identity_with_its_gradient(counts: list[int], win
 def test_a_window_holds_neighbours_of_one_file(counts: list[int], window: int, shift: int) -> None:
     plan = plan_windows(cut_windows(np.array(counts), window, shift), window, torch.device("cpu"))
     file = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    slots = to_windows(torch.stack([file, torch.arange(len(file))], dim=1), plan)
+    slots = to_windows(torch.stack([file, torch.arange(len(file))], dim=1).double(), plan)
     full, short = slots.split([plan.num_full * window, len(slots) - plan.num_full * window])
     for group, length in ((full, window), (short, plan.short_length)):
         for rows in group.view(-1, length, 2) if len(group) else ():

@@ -51,7 +51,7 @@ class Stem(nn.Module):
         white
         noise: half of the columns over 0..255, half over -128..127. Mean 0, std dim^-1/2.
         """
-        scales = ((64, 0.6), (16, 0.25), (4, 0.1))
+        scales = ((64.0, 0.6), (16.0, 0.25), (4.0, 0.1))
         half = self.dim // 2
         columns = [_draw(_BYTES, scales, 0.05, self.dim - half), _draw(_SIGNED, scales, 0.05, half)]
         embedding = torch.cat(columns, dim=1)
@@ -68,7 +68,7 @@ class Stem(nn.Module):
         over the sign and logarithm of the value. Std dim^-1/2 over values below 12.
         """
         loudness = _SIGNED.sign() * (1 + _SIGNED.abs()).log2()
-        embedding = _draw(loudness, ((3, 0.7), (1, 0.3)), 1e-3, self.dim)
+        embedding = _draw(loudness, ((3.0, 0.7), (1.0, 0.3)), 1e-3, self.dim)
         fade = torch.exp(-((_SIGNED / 32) ** 2))[:, None]
         embedding = (embedding - embedding[_SIGNED.abs() > 60].mean(dim=0)) * fade
         near = _SIGNED.abs() < 12

@@ -22,7 +22,7 @@ from anybyte.models.windows import Lengths, cut_windows
 if TYPE_CHECKING:
     from anybyte.models.byteformer import ByteFormer
 
-STRETCH_BYTES = 2**22
+STRETCH_BYTES = 2**20
 """Files longer than this are read in stretches of this length."""
 
 
