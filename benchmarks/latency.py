@@ -1,0 +1,118 @@
+"""ByteFormer tiny on one file: time and peak memory against the plain form of the same model, in the same run.
+
+Claim: TIFF 224x224 at least 3 times as fast in fp32 with at most half the memory growth; bf16 faster still.
+
+    python -m benchmarks.latency --cases tiff,jpeg,wav --repeats 7 --threads 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from anybyte import create_model
+from anybyte.models.byteformer import ByteFormer
+from benchmarks import measure
+from benchmarks.plain import PlainByteFormer
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of file as the paper reads it. Times depend on its size alone, so its bytes are random."""
+
+    title: str
+    size: int
+    kernel_size: int
+
+
+CASES = {
+    "tiff": Case("TIFF 224x224", 150_668, 32),
+    "jpeg": Case("JPEG quality 100", 48_564, 8),
+    "wav": Case("WAV 16 bit, 1 s", 32_044, 16),
+}
+SIDES = ("plain fp32", "plain bf16", "anybyte fp32", "anybyte bf16")
+"""Who takes part: a form of the model and a precision. The first is what the others are compared with."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures the cases that the command line names."""
+    parser = measure.options(__doc__)
+    parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)} (default: all)")
+    parser.add_argument("--batch", type=int, default=1, help="files of equal length in a call (default: 1)")
+    parser.add_argument("--model", default="byteformer_tiny", help="an entry of the zoo (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.cases.split(",")) - set(CASES))
+    if unknown:
+        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    torch.set_num_threads(options.threads)
+    results = {case: _measure(case, options) for case in options.cases.split(",")}
+    measure.publish("latency", options, results, _table(results))
+
+
+def prepare(case: str, side: str, model: str, batch: int, threads: int) -> Callable[[], Tensor]:
+    """A call that computes the logits of `batch` files of a case, as a side does it."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    ours = create_model(model, kernel_size=CASES[case].kernel_size).eval().requires_grad_(False)
+    assert isinstance(ours, ByteFormer)
+    form, precision = side.split()
+    network = PlainByteFormer(ours) if form == "plain" else ours
+    files = measure.random_batch([CASES[case].size] * batch)
+
+    def call() -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits: Tensor = network(files)
+            return logits
+
+    return call
+
+
+def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
+    settings = (options.model, options.batch, options.threads)
+    memory = {side: measure.in_fresh_process(measure.growth_of_call, prepare, case, side, *settings) for side in SIDES}
+    calls = {side: prepare(case, side, *settings) for side in SIDES}
+    expected = calls[SIDES[0]]()
+    differences = {side: float((call().float() - expected).abs().max()) for side, call in calls.items()}
+    seconds = measure.take_turns(calls, options.repeats)
+    sides = {
+        side: {
+            "milliseconds": 1000 * statistics.median(seconds[side]),
+            "seconds": seconds[side],
+            "speedup": asdict(measure.ratio(seconds[SIDES[0]], seconds[side])),
+            "memory_growth_bytes": memory[side],
+            "memory_ratio": memory[side] / memory[SIDES[0]],
+            "largest_logit_difference": differences[side],
+        }
+        for side in SIDES
+    }
+    return {**asdict(CASES[case]), "logit_spread": float(expected.std()), "sides": sides}
+
+
+def _table(results: dict[str, Any]) -> Table:
+    table = Table(title="One call, compared with the plain form in fp32")
+    for column in ("input", "form", "ms", "times as fast (range)", "memory growth, MB", "of plain", "logits differ by"):
+        table.add_column(column, justify="left" if column in ("input", "form") else "right")
+    for result in results.values():
+        for side, row in result["sides"].items():
+            table.add_row(
+                f"{result['title']}, k={result['kernel_size']}" if side == SIDES[0] else "",
+                side,
+                f"{row['milliseconds']:.0f}",
+                str(measure.Ratio(**row["speedup"])),
+                f"{row['memory_growth_bytes'] / measure.MB:.0f}",
+                f"{row['memory_ratio']:.2f}",
+                f"{row['largest_logit_difference']:.1e}",
+                end_section=side == SIDES[-1],
+            )
+    return table
+
+
+if __name__ == "__main__":
+    main()
