@@ -127,7 +127,7 @@ def small(request: pytest.FixtureRequest) -> Case:
     ("change", "message"),
     [
         (lambda state: state.pop("classifier.bias"), "lacks classifier.bias"),
-        (lambda state: state.update(extra=torch.zeros(1)), "has extra"),
+        (lambda state: state.update(extra=torch.zeros(1)), "extra, which is not a tensor of the original"),
         (lambda state: state.update({"classifier.bias": torch.zeros(3)}), r"shape \(3,\) instead of \(10,\)"),
     ],
 )

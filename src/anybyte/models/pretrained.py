@@ -12,14 +12,14 @@ import os
 import shutil
 import tempfile
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -148,6 +148,18 @@ def read_architecture(folder: str | os.PathLike[str]) -> str:
     return str(_read_config(Path(folder))["architecture"])
 
 
+def misfits(model: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What keeps tensors from being a model's state, each as the end of a sentence; empty if nothing does."""
+    expected = model.state_dict()
+    problems = [f"lacks {name}" for name in expected if name not in tensors]
+    problems += [f"has unknown {name}" for name in tensors if name not in expected]
+    return problems + [
+        f"has {name} of shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+
+
 def _load_weights(model: nn.Module, path: Path) -> None:
     if not path.exists():
         pickles = sorted(file.name for file in path.parent.iterdir() if file.suffix in _PICKLES)
@@ -157,17 +169,11 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
-    expected = model.state_dict()
-    problems = [f"misses {name}" for name in expected if name not in tensors]
-    problems += [f"has unknown {name}" for name in tensors if name not in expected]
-    problems += [
-        f"has {name} of shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
+    problems = misfits(model, tensors)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise ValueError(f"{path} does not fit its {CONFIG}: it {', '.join(problems[:3])}{more}")
+    expected = model.state_dict()
     for name, tensor in tensors.items():
         both_floats = tensor.is_floating_point() and expected[name].is_floating_point()
         if tensor.dtype != expected[name].dtype and not both_floats:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from anybyte.config import ByteFormerConfig
 from anybyte.models.byteformer import ByteFormer
+from anybyte.models.pretrained import misfits
 
 _OPTIONS = "model.classification.byteformer."
 _SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "huge": (1280, 20, 32)}
@@ -65,7 +66,9 @@ def from_corenet(
                 continue
             tensor = tensor.flatten(0, -2)
         converted[new_name] = _merge_columns(tensor) if new_name.endswith("reduction.weight") else tensor.float()
-    _check_fit(model, converted)
+    problems = misfits(model, converted)
+    if problems:
+        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))
     model.load_state_dict(converted)
     return model.eval()
 
@@ -174,16 +177,3 @@ def _rename(name: str) -> str:
 def _merge_columns(weight: Tensor) -> Tensor:
     """The original reads a pair as c0t0, c0t1, c1t0, ...; ours as all of t0, then all of t1: [dim, 2 dim] reordered."""
     return torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1).float()
-
-
-def _check_fit(model: ByteFormer, converted: Mapping[str, Tensor]) -> None:
-    expected = model.state_dict()
-    problems = [f"lacks {name}" for name in expected if name not in converted]
-    problems += [f"has {name}, which the configuration does not" for name in converted if name not in expected]
-    problems += [
-        f"has {name} of shape {tuple(converted[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in converted and converted[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))
