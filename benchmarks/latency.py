@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     torch.set_num_threads(options.threads)
     results = {case: _measure(case, options) for case in options.cases.split(",")}
-    measure.publish("latency", options, results, _table(results))
+    measure.publish("latency", options, results, *map(_table, results.values()))
 
 
 def prepare(case: str, side: str, model: str, batch: int, threads: int) -> Callable[[], Tensor]:
@@ -95,22 +95,20 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
     return {**asdict(CASES[case]), "logit_spread": float(expected.std()), "sides": sides}
 
 
-def _table(results: dict[str, Any]) -> Table:
-    table = Table(title="One call, compared with the plain form in fp32")
-    for column in ("input", "form", "ms", "times as fast (range)", "memory growth, MB", "of plain", "logits differ by"):
-        table.add_column(column, justify="left" if column in ("input", "form") else "right")
-    for result in results.values():
-        for side, row in result["sides"].items():
-            table.add_row(
-                f"{result['title']}, k={result['kernel_size']}" if side == SIDES[0] else "",
-                side,
-                f"{row['milliseconds']:.0f}",
-                str(measure.Ratio(**row["speedup"])),
-                f"{row['memory_growth_bytes'] / measure.MB:.0f}",
-                f"{row['memory_ratio']:.2f}",
-                f"{row['largest_logit_difference']:.1e}",
-                end_section=side == SIDES[-1],
-            )
+def _table(result: dict[str, Any]) -> Table:
+    table = Table(title=f"{result['title']}, {result['size']:,} bytes, k={result['kernel_size']}", title_justify="left")
+    table.add_column("form", no_wrap=True)
+    for column in ("ms", "speed (range)", "MB", "of plain", "logits differ"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for side, row in result["sides"].items():
+        table.add_row(
+            side,
+            f"{row['milliseconds']:.0f}",
+            str(measure.Ratio(**row["speedup"])),
+            f"{row['memory_growth_bytes'] / measure.MB:.0f}",
+            f"{row['memory_ratio']:.2f}",
+            f"{row['largest_logit_difference']:.0e}",
+        )
     return table
 
 

@@ -144,7 +144,7 @@ def options(description: str | None, rounds: bool = True) -> argparse.ArgumentPa
     return parser
 
 
-def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], table: Table) -> Path:
+def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], *tables: Table) -> Path:
     """Prints the results and keeps them, with where and when they were made: `<name>-<date>-<time>.json`."""
     now = datetime.now().astimezone()
     settings = {key: value for key, value in vars(arguments).items() if key not in ("json", "results")}
@@ -164,8 +164,9 @@ def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], t
         print(text, end="")
         return path
     console = Console()
-    console.print(table)
-    console.print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}; kept in {path}")
+    console.print(*tables, sep="\n")
+    console.print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}", highlight=False)
+    console.print(f"kept in {path}", highlight=False, soft_wrap=True)
     return path
 
 

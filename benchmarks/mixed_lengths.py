@@ -80,7 +80,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _table(results: dict[str, Any]) -> Table:
     table = Table(title=f"Batches of {results['bytes'] / measure.MB:.2f} MB in all")
-    for column in ("lengths", "kB/s", "speed, equal = 1 (range)"):
+    for column in ("lengths", "kB/s", "speed (range)"):
         table.add_column(column, justify="left" if column == "lengths" else "right")
     for side, row in results["sides"].items():
         table.add_row(side, f"{row['bytes_per_second'] / 1000:.0f}", str(measure.Ratio(**row["speed"])))

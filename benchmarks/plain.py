@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.batch import PADDING, VOCABULARY, ByteBatch
-from anybyte.models.attention import Block
+from anybyte.models.attention import Block, TokenMerge
 from anybyte.models.byteformer import ByteFormer
 
 
@@ -43,7 +43,9 @@ class PlainByteFormer(nn.Module):
             x = _run_block(block, x, is_token, *self.windows[index])
             if str(index) in self.merges:
                 pairs = F.pad(_clear(x, is_token), (0, 0, 0, x.shape[1] % 2)).unflatten(1, (-1, 2)).flatten(2)
-                x, counts = self.merges[str(index)](pairs), (counts + 1) // 2
+                merge = self.merges[str(index)]
+                assert isinstance(merge, TokenMerge)
+                x, counts = merge.norm(merge.reduction(pairs)), (counts + 1) // 2
         total = _clear(self.norm(x), _is_token(x, counts)).sum(dim=1, dtype=torch.float32)
         logits: Tensor = self.classifier(total / counts[:, None])
         return logits
@@ -97,7 +99,10 @@ def _masks(
 
 
 def _attend(
-    block: Block, x: Float[Tensor, "windows window dim"], needs: Bool[Tensor, "windows"], visible: Bool[Tensor, "..."]
+    block: Block,
+    x: Float[Tensor, "windows window dim"],
+    needs: Bool[Tensor, "windows"],
+    visible: Bool[Tensor, "masked window window"],
 ) -> Float[Tensor, "windows window dim"]:
     """softmax(q k^T / sqrt(d)) v in each window, then the output layer."""
     attention = block.attention
