@@ -83,8 +83,9 @@ def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
     if options.format is not None:
         fields["format"] = None if options.format == "stored" else options.format
     if not fields.get("path"):
+        find_model(options.model)  # a model that is not there is the greater mistake
         raise ValueError(f"{options.model} has no {RECIPE} that names its data: name labelled files with --data")
-    return dataclasses.replace(DataConfig(), **fields)
+    return dataclasses.replace(DataConfig(), **fields, on_error=options.on_error)
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def describe_hardware(accelerator: Accelerator) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        name = f"{torch.get_num_threads()} threads of {_processor()} ({os.cpu_count()} cores)"
+        threads = torch.get_num_threads()
+        name = f"{threads} thread{'s' * (threads > 1)} of {_processor()} ({os.cpu_count()} cores)"
     return name if num_processes == 1 else f"{num_processes} processes, each on {name}"
 
 

@@ -217,6 +217,7 @@ def identify(recipe: Recipe, train: Source, val: Source) -> dict[str, Any]:
     fields: dict[str, Any] = dataclasses.asdict(recipe)
     fields["run"] = {key: value for key, value in fields["run"].items() if key not in FREE_RUN_FIELDS}
     fields.pop("name")
+    fields["data"].pop("path")  # the files themselves say what they are, wherever they lie and however that is spelt
     digest = hashlib.sha256()
     for entry in (*train.entries, *val.entries):
         digest.update(f"{entry.name}\0{entry.label}\0{entry.size}\n".encode(errors="surrogateescape"))

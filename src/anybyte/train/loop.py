@@ -1,7 +1,8 @@
 """The training loop: one for all tasks, from one CPU to many GPUs.
 
 `train` puts a byte classifier's run together from its recipe; `Loop` knows files and a `Task`, and nothing of classes.
-What is computed follows from the recipe and the files alone: not from workers, processes, accumulation or restarts.
+What is computed follows from the recipe and the files alone: not from workers or restarts, nor from processes and
+accumulation, save that these draw stochastic depth and dropout for files of their own.
 """
 
 from __future__ import annotations

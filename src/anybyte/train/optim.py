@@ -54,8 +54,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:
-    """The learning rate of step `step` (from 0): linear warm-up, then half a cosine down to the minimum at the end."""
-    warmup = min(config.warmup_steps, total_steps)
+    """The learning rate of step `step` (from 0): linear warm-up, then half a cosine down to the minimum at the end.
+
+    Warm-up takes a fifth of all steps at most, so that a short run does not consist of it.
+    """
+    warmup = min(config.warmup_steps, total_steps // 5)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     done = min(1.0, (step - warmup + 1) / max(1, total_steps - warmup))

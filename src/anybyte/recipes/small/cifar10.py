@@ -6,9 +6,11 @@ from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimCon
 
 
 def tiff() -> Recipe:
-    """TIFF bytes as they are stored. A row of the picture is 96 bytes, so a kernel of 192 with its stride of 96 reads
-    two whole
-    rows: 33 tokens a picture, which leaves time for many epochs."""
+    """Small photographs as TIFF files, as they are stored.
+
+    A row of the picture is 96 bytes, so a kernel of 192 with its stride of 96 reads two whole rows: 33 tokens a
+    picture, which leaves time for many epochs.
+    """
     return Recipe(
         name="small/cifar10_tiff",
         model=ByteFormerConfig(

@@ -7,8 +7,11 @@ from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimCon
 
 
 def png() -> Recipe:
-    """PNG bytes as they are stored. A row of the picture is 29 bytes (a filter byte and 28 pixels), so a kernel of 58
-    with its stride of 29 reads two whole rows, and each token means the same place of the picture's width."""
+    """Pictures of clothes as PNG files, as they are stored.
+
+    A row of the picture is 29 bytes (a filter byte and 28 pixels), so a kernel of 58 with its stride of 29 reads two
+    whole rows, and each token means the same place of the picture's width.
+    """
     return Recipe(
         name="small/fashion_mnist_png",
         model=ByteFormerConfig(

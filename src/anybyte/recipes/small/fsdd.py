@@ -6,8 +6,9 @@ from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimCon
 
 
 def wav() -> Recipe:
-    """WAV bytes as they are stored, official split (recordings 0 to 4 of each speaker and digit are the test).
+    """Spoken digits as WAV files, as they are stored.
 
+    The official split: recordings 0 to 4 of each speaker and digit are the test.
     A kernel of 64 bytes reads 4 ms of sound, every 2 ms. Every second byte is the low half of a 16-bit sample, which is
     noise to begin with: bytes start as signed samples near zero, and the kernel learns slowly.
     """
