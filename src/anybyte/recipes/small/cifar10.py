@@ -26,5 +26,5 @@ def tiff() -> Recipe:
         ),
         data=DataConfig(augment=AugmentConfig(flip=True, crop_padding=3), val_fraction=0.1),
         optim=OptimConfig(learning_rate=1.2e-3, stem_scale=0.3, warmup_steps=300, ema_decay=0.998),
-        run=RunConfig(out="runs/cifar10_tiff", epochs=14, batch_files=64, precision="bf16", checkpoint_every=500),
+        run=RunConfig(out="runs/cifar10_tiff", epochs=11, batch_files=64, precision="bf16", checkpoint_every=500),
     )

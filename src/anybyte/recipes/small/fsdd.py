@@ -31,6 +31,6 @@ def wav() -> Recipe:
         ),
         optim=OptimConfig(learning_rate=6e-4, stem_scale=0.2, warmup_steps=200, ema_decay=0.999),
         run=RunConfig(
-            out="runs/fsdd_wav", epochs=130, batch_files=32, precision="bf16", checkpoint_every=500, evaluate_every=2
+            out="runs/fsdd_wav", epochs=64, batch_files=32, precision="bf16", checkpoint_every=500, evaluate_every=2
         ),
     )
