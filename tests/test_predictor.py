@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_model import LABELS, SHAPE, save_tiny_model
 
 import anybyte
 from anybyte import predictor as module
 from anybyte.batch import ByteBatch
 from anybyte.predictor import Failure, Prediction, Predictor
+from tests.tiny_model import LABELS, SHAPE, save_tiny_model
 
 
 @pytest.fixture(scope="module")

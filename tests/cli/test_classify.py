@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tiny_model import LABELS, save_tiny_model
 
 from anybyte import load
 from anybyte.cli import main
 from anybyte.cli.classify import parse_size
+from tests.tiny_model import LABELS, save_tiny_model
 
 Run = Callable[..., tuple[int, str, str]]
 

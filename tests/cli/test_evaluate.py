@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_model import LABELS, save_tiny_model
 
 from anybyte.cli import main
 from anybyte.config import DataConfig, Recipe
 from anybyte.files.sources import open_splits
+from tests.tiny_model import LABELS, save_tiny_model
 
 Run = Callable[..., tuple[int, str, str]]
 
