@@ -76,12 +76,15 @@ def test_float64_and_bfloat16(name: str) -> None:
 
 def test_any_field_can_be_changed(name: str) -> None:
     config = model_config(name)
-    for field in dataclasses.fields(config):
-        assert getattr(create_model_config(name, field.name), field.name) == getattr(config, field.name)
-
-
-def create_model_config(name: str, field: str) -> object:
-    return dataclasses.replace(model_config(name), **{field: getattr(model_config(name), field)})
+    small = {"dim": 8 * config.num_heads, "depth": 2, "merge_after": [0], "max_num_tokens": 9, "num_classes": 3}
+    others = {"kernel_size": 6, "window_sizes": [4, 5], "window_shifts": [1, 2], "mlp_ratio": 2.0, "dropout": 0.1}
+    words = {"positions": "learned", "numerics": "corenet", "initialisation": "smooth"}
+    more = {"drop_path": 0.2, "layer_norm_eps": 1e-6, "position_scale": 0.5, "num_heads": config.num_heads}
+    changed = small | others | words | more
+    assert set(changed) == {field.name for field in dataclasses.fields(config)}
+    model = create_model(name, **changed)
+    for field, value in changed.items():
+        assert getattr(model.config, field) == (tuple(value) if isinstance(value, list) else value)
 
 
 @pytest.mark.parametrize(("name", "expected"), PAPER_SIZES.items())

@@ -20,7 +20,7 @@ VOCABULARY = 257
 """Rows of a byte embedding: 256 bytes and the padding entry."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ByteBatch:
     """A batch of files.
 
@@ -33,6 +33,9 @@ class ByteBatch:
     lengths: Tensor
 
     def __post_init__(self) -> None:
+        for name in ("values", "lengths"):
+            if not isinstance(getattr(self, name), Tensor):
+                raise ValueError(f"{name} must be a tensor, not {type(getattr(self, name)).__name__}")
         if self.values.dtype != torch.uint8 or self.values.dim() != 1:
             raise ValueError(
                 f"values must be a one-dimensional uint8 tensor, not {self.values.dtype} "
@@ -57,7 +60,7 @@ class ByteBatch:
         for index, data in enumerate(files):
             if not isinstance(data, bytes | bytearray | memoryview):
                 raise ValueError(f"item {index} is {type(data).__name__}, expected bytes")
-        arrays = [np.frombuffer(data, dtype=np.uint8) for data in files]
+        arrays = [np.frombuffer(_contiguous(data), dtype=np.uint8) for data in files]
         values = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
         lengths = torch.tensor([len(array) for array in arrays], dtype=torch.int64)
         return cls(torch.from_numpy(values), lengths)
@@ -103,3 +106,8 @@ class ByteBatch:
         for row, part in zip(rows, self.split(), strict=True):
             row[: len(part)] = part
         return rows
+
+
+def _contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+    """The same bytes side by side: a memoryview may step over some."""
+    return data.tobytes() if isinstance(data, memoryview) and not data.c_contiguous else data

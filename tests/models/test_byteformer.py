@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -147,6 +148,12 @@ def test_the_caller_s_input_is_left_alone() -> None:
     assert torch.equal(batch.values, before)
 
 
+@pytest.mark.parametrize("wrong", [b"abc", torch.zeros(3, dtype=torch.uint8), ["a.tif"]])
+def test_anything_but_a_batch_is_named(wrong: object) -> None:
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="ByteBatch"):
+        build(SMALL)(wrong)
+
+
 def test_an_empty_batch_has_no_logits() -> None:
     assert build(SMALL)(ByteBatch.from_bytes([])).shape == (0, 5)
 
@@ -167,7 +174,9 @@ def test_a_learned_table_names_the_file_that_is_too_long() -> None:
         ({"window_shifts": (0,)}, "window_shifts has 1 entries for 4 blocks"),
         ({"window_sizes": 0}, "at least 1 token, got 0"),
         ({"merge_after": (4,)}, "block 4.*0 to 3"),
-        ({"num_classes": 0}, "num_classes must be at least 1"),
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"num_classes": "10"}, "num_classes must be a whole number of at least 1, got '10'"),
+        ({"mlp_ratio": 0}, "mlp_ratio 0"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\)"),
         ({"positions": "rotary"}, "'rotary'"),
         ({"numerics": "exact"}, "'exact'"),
@@ -221,8 +230,18 @@ def test_stochastic_depth_drops_whole_files_and_only_in_training() -> None:
     batch = ByteBatch.from_bytes(random_files([50, 60]))
     torch.testing.assert_close(model(batch), model(batch), atol=0, rtol=0)
     model.train()
-    torch.manual_seed(0)
-    assert not torch.equal(model(batch), model(batch))
+    counts = np.array([3, 5])
+    drawn = {tuple(factors.flatten().tolist()) for _ in range(200) for factors in draw(model, 3, counts)}
+    kept = 1 / (1 - 0.9)
+    expected = {(a,) * 3 + (b,) * 5 for a in (0.0, kept) for b in (0.0, kept)}
+    assert {tuple(round(value, 4) for value in factors) for factors in drawn} == {
+        tuple(round(value, 4) for value in factors) for factors in expected
+    }
+    assert draw(model, 0, counts) == ()  # the rate grows from zero at the first block
+
+
+def draw(model: ByteFormer, block: int, counts: np.ndarray) -> tuple[torch.Tensor, ...]:
+    return model._stochastic_depth(block, torch.zeros(int(counts.sum()), 1), counts) or ()
 
 
 def test_smooth_initialisation_places_near_bytes_near() -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from anybyte.batch import ByteBatch
-from anybyte.models import pretrained
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.zoo import create_model, list_models, load_pretrained
 from tests.models.test_byteformer import SMALL, build
@@ -42,10 +41,10 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.M
     before = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
 
     def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pretrained, "save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device, while writing a model: .*/model"):
         save(tmp_path / "model", seed=1)
     assert {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()} == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
@@ -61,7 +60,8 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.M
         (lambda folder: edit(folder, depths=4), "unknown fields depths"),
         (lambda folder: edit(folder, dim=48), r"of shape .* instead of"),
         (lambda folder: edit(folder, depth=3), "has unknown blocks.3"),
-        (lambda folder: edit(folder, dim="wide"), "config.json"),
+        (lambda folder: edit(folder, dim="wide"), "config.json.*dim must be a whole number.*'wide'"),
+        (lambda folder: edit(folder, dim=100), "config.json.*dim 100 is not divisible by num_heads 3"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
         (lambda folder: (folder / "model.safetensors").rename(folder / "model.bin"), "model.bin is a pickle"),
         (lambda folder: truncate(folder / "model.safetensors"), "not a readable safetensors file"),
@@ -88,6 +88,17 @@ def truncate(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere is not a model folder"):
         load_pretrained(tmp_path / "nowhere")
+
+
+def test_labels_and_card_of_the_model_before_do_not_stay(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    build(SMALL).save_pretrained(tmp_path / "model")
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "notes.txt",
+    ]
 
 
 def test_the_number_of_labels_must_fit(tmp_path: Path) -> None:

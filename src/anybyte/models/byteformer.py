@@ -62,7 +62,7 @@ class ByteFormer(Pretrained):
         """Logits of each file.
 
         Raises:
-            ValueError: a file is longer than a learned position table allows.
+            ValueError: not a batch, or a file is longer than a learned position table allows.
         """
         logits: Tensor = self.classifier(self.features(batch).to(self.classifier.weight.dtype))
         return logits
@@ -70,6 +70,10 @@ class ByteFormer(Pretrained):
     @directs
     def features(self, batch: ByteBatch) -> Float[Tensor, "files dim"]:
         """What the classifier reads: the mean of each file's final tokens."""
+        if not isinstance(batch, ByteBatch):
+            raise ValueError(
+                f"expected a ByteBatch, got {type(batch).__name__}: see ByteBatch.from_bytes and .from_files"
+            )
         if len(batch) == 0:
             return self.norm.weight.new_zeros(0, self.config.dim)
         if self.config.numerics == "corenet":
@@ -189,8 +193,11 @@ def _pad_odd(x: Tensor, counts: Lengths) -> Tensor:
 def _check(config: ByteFormerConfig) -> None:
     """Contradictions in a config, named."""
     for name in ("num_classes", "dim", "num_heads", "depth", "max_num_tokens"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if not config.dim * config.mlp_ratio >= 1:
+        raise ValueError(f"mlp_ratio {config.mlp_ratio} leaves no hidden unit at dim {config.dim}")
     for name in ("window_sizes", "window_shifts"):
         value = getattr(config, name)
         if isinstance(value, tuple) and len(value) != config.depth:

@@ -34,15 +34,14 @@ def features(model: ByteFormer, batch: ByteBatch, tap: Tap | None = None) -> Flo
     """`ByteFormer.features` as the released code computes it.
 
     Raises:
-        ValueError: all files are shorter than a kernel, or the longest has more tokens than the position table.
+        ValueError: a file is shorter than a kernel, or the longest has more tokens than the position table.
     """
     tap = tap or (lambda name, value: None)
     stem, kernel = model.stem, model.config.kernel_size
+    shortest = int(batch.lengths.min())
+    if shortest < kernel:
+        raise ValueError(f"numerics='corenet' needs files of at least kernel_size={kernel} bytes, one has {shortest}")
     padded = batch.padded()
-    if padded.shape[1] < kernel:
-        raise ValueError(
-            f"numerics='corenet' needs a file of at least kernel_size={kernel} bytes, the longest has {padded.shape[1]}"
-        )
     indices = padded.unfold(1, kernel, stem.stride)
     x = stem.tokens(indices.flatten(0, 1).to(torch.int32)).unflatten(0, indices.shape[:2])
     tap("conv", x)

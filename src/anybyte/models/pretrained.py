@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
@@ -37,7 +37,7 @@ class Pretrained(nn.Module):
     def save_pretrained(
         self, folder: str | os.PathLike[str], labels: Sequence[str] | None = None, card: str | None = None
     ) -> None:
-        """Write the model folder; what is already in the folder under other names stays.
+        """Write the model folder, in place of a model that it may hold; other files in it stay.
 
         Args:
             folder: where; made if missing.
@@ -56,7 +56,8 @@ class Pretrained(nn.Module):
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-            save_file(tensors, staging / WEIGHTS, metadata={"format": "pt"})
+            # Through Python's own file: its OSError says what is wrong with a disk, safetensors' error does not.
+            (staging / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
             config = {"architecture": type(self).__name__, **dataclasses.asdict(self.config)}
             (staging / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
             if labels is not None:
@@ -68,6 +69,10 @@ class Pretrained(nn.Module):
             for name in (WEIGHTS, LABELS, CARD, CONFIG):
                 if (staging / name).exists():
                     os.replace(staging / name, folder / name)
+                else:  # of another model that was here before
+                    (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}, while writing a model", str(folder)) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -87,6 +92,8 @@ class Pretrained(nn.Module):
             model = cls(parse_config(cls.config_class, config, where=str(where)))
         except TypeError as error:
             raise ValueError(f"{where} has a field of the wrong kind: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{where} does not describe a model: {error}") from error
         _load_weights(model, Path(folder) / WEIGHTS)
         return model.eval()
 

@@ -126,8 +126,8 @@ class Stem(nn.Module):
             table = table.to(torch.get_autocast_dtype(indices.device.type))
         steps = torch.arange(self.kernel_size, dtype=torch.int32, device=indices.device) * VOCABULARY
         summed = F.embedding_bag(indices + steps, table, mode="sum")
-        if torch.is_grad_enabled():  # training keeps its residual stream in float32
-            summed = summed.to(torch.promote_types(summed.dtype, torch.float32))
+        if torch.is_grad_enabled() and torch.is_autocast_enabled(indices.device.type):
+            summed = summed.float()  # training keeps its residual stream in float32
         return summed
 
     def table(self) -> Float[Tensor, "rows dim"]:

@@ -65,7 +65,8 @@ def create_model(name: str, **overrides: Any) -> Pretrained:
         if field not in fields:
             near = difflib.get_close_matches(field, fields, n=3) or fields
             raise ValueError(f"{name} has no field {field!r}; did you mean {', '.join(near)}?")
-    return _ZOO[name][0](dataclasses.replace(config, **overrides))
+    values = {field: tuple(value) if isinstance(value, list) else value for field, value in overrides.items()}
+    return _ZOO[name][0](dataclasses.replace(config, **values))
 
 
 def load_pretrained(folder: str | os.PathLike[str]) -> tuple[Pretrained, tuple[str, ...] | None]:
