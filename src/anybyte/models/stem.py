@@ -48,8 +48,7 @@ class Stem(nn.Module):
         """Draws the embedding anew so that bytes of near values are near, as unsigned numbers and as signed ones.
 
         Each column is a draw from a Gaussian process over byte values, with length scales 64, 16 and 4 and a little
-        white
-        noise: half of the columns over 0..255, half over -128..127. Mean 0, std dim^-1/2.
+        white noise: half of the columns over 0..255, half over -128..127. Mean 0, std dim^-1/2.
         """
         scales = ((64.0, 0.6), (16.0, 0.25), (4.0, 0.1))
         half = self.dim // 2

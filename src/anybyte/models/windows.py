@@ -1,9 +1,8 @@
 """Windows over files of different lengths that lie end to end.
 
 Attention in ByteFormer runs inside windows of w tokens, and every second block shifts them by s (paper, section 3).
-Here
-a file is cut where the shifted windows begin: at 0, s, s + w, s + 2w, ... So there is nothing to roll and nothing to
-wrap around, no window holds tokens of two files, and the tokens of a batch stay in one array [tokens, dim] without
+Here a file is cut where the shifted windows begin: at 0, s, s + w, s + 2w, ... So there is nothing to roll and nothing
+to wrap around, no window holds tokens of two files, and the tokens of a batch stay in one array [tokens, dim] without
 padding.
 
 Most windows are full: these go through attention as a dense batch without a mask. The few shorter ones, at the two
