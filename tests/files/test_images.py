@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from anybyte.files.images import HEADERLESS, IMAGE_FORMATS, decode_image, encode_image
+from anybyte.files.images import HEADERLESS, IMAGE_FORMATS, decode_image, encode_image, sniff_image
 from anybyte.files.media import decode, encode
 
 LOSSLESS = ["tiff", "png", *(f"png:{level}" for level in range(10)), "bmp", "ppm"]
@@ -149,7 +149,9 @@ def test_a_truncated_picture_is_an_error_that_names_it(format: str, shape: tuple
 
 @given(
     data=st.binary(max_size=80),
-    magic=st.sampled_from([b"II*\0\x08\0\0\0\x0a\0", b"BM", b"P6 ", b"\xff\xd8\xff", b"GIF89a"]),
+    magic=st.sampled_from(
+        [b"II*\0\x08\0\0\0\x0a\0", b"BM" + bytes(12) + b"(\0\0\0", b"P6 1", b"\xff\xd8\xff", b"GIF89a"]
+    ),
 )
 def test_rubbish_is_an_error_that_names_it(data: bytes, magic: bytes) -> None:
     try:
@@ -185,3 +187,15 @@ def test_headerless_files_cannot_be_decoded() -> None:
     for format in HEADERLESS:
         with pytest.raises(ValueError, match=r"^raw\.bin: neither a picture nor a sound"):
             decode(encode_image(np.full((4, 4, 3), 7, dtype=np.uint8), format), "raw.bin")
+
+
+@pytest.mark.parametrize(
+    "head", [b"P6\n# by a program\n# in two lines\n2 1\n255\n", b"P6 2 1 255\n", b"P6\t#\n2\n1 255 "]
+)
+def test_ppm_with_comments_is_read(head: bytes) -> None:
+    assert decode_image(head + b"abcdef").pixels.tobytes() == b"abcdef"
+
+
+@pytest.mark.parametrize("text", [b"P1", b"P3 and more", b"P6# 2 1 255", b"BM", b"BM, and text that goes on for long"])
+def test_text_is_not_mistaken_for_a_picture(text: bytes) -> None:
+    assert sniff_image(text) is None

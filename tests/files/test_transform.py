@@ -31,6 +31,23 @@ def test_changes_for_the_other_medium_leave_a_file_alone() -> None:
     assert FileTransform(augment=AUDIO)(PNG, "a", rng()) is PNG
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"plain text",
+        b"P2 is a level of support",
+        b"P6\n# a title",
+        b"BM is a car's plate, not a picture",
+        b"ID3 is an algorithm",
+        "text in UTF-16".encode("utf-16-le").join((b"\xff\xfe", b"")),
+        bytes(100),
+    ],
+)
+def test_changes_leave_what_is_neither_picture_nor_sound_alone(data: bytes) -> None:
+    both = AugmentConfig(flip=True, brightness=0.5, gain_db=6)
+    assert FileTransform(augment=both)(data, "a", rng()) is data
+
+
 @pytest.mark.parametrize("format", ["png:0", "png", "tiff", "bmp", "ppm", "jpeg:q60"])
 def test_a_changed_picture_stays_what_it_was(format: str) -> None:
     data = encode_image(PIXELS, format)
@@ -88,7 +105,9 @@ def test_a_transform_can_be_sent_to_a_worker() -> None:
         (FileTransform("tiff"), WAV, "x/1: a sound cannot be written as tiff"),
         (FileTransform("wav"), PNG, "x/1: a picture cannot be written as wav"),
         (FileTransform("tiff"), PNG[:100], "x/1: .*truncated"),
-        (FileTransform(augment=IMAGE), b"plain text", r"x/1: neither a picture nor a sound .*70 6c 61 69"),
+        (FileTransform(augment=IMAGE), PNG[:100], "x/1: .*truncated"),
+        (FileTransform("png", IMAGE), b"plain text", r"x/1: neither a picture nor a sound .*70 6c 61 69"),
+        (FileTransform("wav", AUDIO), b"BM is a car's plate", "x/1: neither a picture nor a sound"),
     ],
 )
 def test_errors_name_the_file(transform: FileTransform, data: bytes, message: str) -> None:

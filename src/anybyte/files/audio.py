@@ -79,11 +79,14 @@ def sniff_audio(data: bytes) -> str | None:
         return "wav"
     if data[:4] == b"FORM" and data[8:11] == b"AIF":
         return "aiff"
-    for magic, kind in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b".snd", "au")):
+    for magic, kind in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b".snd", "au")):
         if data.startswith(magic):
             return kind
-    # An MPEG audio frame: eleven set bits, then a layer that is not the reserved one (JPEG's 0xffd8 has that).
-    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] & 0x06:
+    if data[:3] == b"ID3" and data[3:4] in (b"\2", b"\3", b"\4"):
+        return "mp3"
+    # An MPEG audio frame: eleven set bits, then layer II or III. JPEG's 0xffd8 has the reserved one, and the 0xfffe
+    # that opens text in UTF-16 has layer I.
+    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] & 0x06 in (2, 4):
         return "mp3"
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import struct
 import warnings
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ _FILES = {
     "webp": _File("WEBP", (b"RIFF",), written=False),
 }
 
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+"""Sizes of the second header, one a version of the format."""
+_PPM_START = re.compile(rb"P[1-6](\s+#[^\n]*)*\s+\d")
+"""The width follows; lines of comment may stand before it."""
+
 HEADERLESS = ("fhwc", "fchw")
 """Formats that are pixels only, rows of (r, g, b) or one plane a channel. Such files do not tell their shape, so they
 cannot be decoded."""
@@ -95,9 +101,18 @@ def describe_image_formats() -> str:
 def sniff_image(data: bytes) -> str | None:
     """The picture format that a file's first bytes announce, or None."""
     for name, file in _FILES.items():
-        if data.startswith(file.magics) and (name != "webp" or data[8:12] == b"WEBP"):
+        if data.startswith(file.magics) and _is_plausible(data, name):
             return name
     return None
+
+
+def _is_plausible(data: bytes, kind: str) -> bool:
+    """Whether more than the magic fits, where that is short enough for other files to begin with it."""
+    if kind == "webp":
+        return data[8:12] == b"WEBP"
+    if kind == "bmp":
+        return int.from_bytes(data[14:18], "little") in _BMP_HEADERS
+    return kind != "ppm" or _PPM_START.match(data) is not None
 
 
 def encode_image(pixels: NDArray[np.uint8], format: str) -> bytes:

@@ -33,7 +33,8 @@ class FileTransform:
     def __call__(self, data: bytes, name: str, rng: np.random.Generator | None = None) -> bytes:
         """The bytes that a model reads.
 
-        A file is only decoded if it will be written again. A changed file is written as it was: a 16-bit WAV of 8 kHz
+        A file is only decoded if it will be written again; what is neither picture nor sound is so only for a `format`,
+        and then an error. A changed file is written as it was: a 16-bit WAV of 8 kHz
         stays one, a PNG without compression stays one, a JPEG keeps its quality.
 
         Args:
@@ -61,10 +62,12 @@ class FileTransform:
         return encoded
 
     def _changes(self, data: bytes) -> bool:
-        """Whether augmentation touches this file. What is neither picture nor sound is left for `decode` to refuse."""
+        """Whether augmentation touches this file: not what is neither picture nor sound."""
         pictures, sounds = changes_images(self.augment), changes_audio(self.augment)
+        if not (pictures or sounds):
+            return False
         medium = medium_of(data)
-        return (pictures and medium != "audio") or (sounds and medium != "image")
+        return (pictures and medium == "image") or (sounds and medium == "audio")
 
     def _change(self, medium: Image | Audio, rng: np.random.Generator) -> Image | Audio:
         if isinstance(medium, Image):
