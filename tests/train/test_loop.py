@@ -103,10 +103,8 @@ def test_starting_over_forgets_the_old_run(tmp_path: Path) -> None:
 def test_parts_and_workers_do_not_matter(
     undisturbed: tuple[Path, TrainResult], tmp_path: Path, change: dict[str, int]
 ) -> None:
-    result = run(tiny_recipe(tmp_path, optim=AVERAGED, epochs=2, **change))
-    expected = curve(undisturbed[1].history)[: len(curve(result.history))]
-    # The schedule of three epochs is not that of two, but the warm-up is the same.
-    assert curve(result.history)[:5] == pytest.approx(expected[:5], abs=1e-5)
+    result = run(tiny_recipe(tmp_path, optim=AVERAGED, **change))
+    assert curve(result.history) == pytest.approx(curve(undisturbed[1].history), abs=1e-4)
 
 
 def test_two_processes_give_the_same_curve(tmp_path: Path) -> None:

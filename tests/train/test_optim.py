@@ -10,20 +10,21 @@ from torch import nn
 
 from anybyte.config import ByteFormerConfig, OptimConfig
 from anybyte.models.byteformer import ByteFormer
-from anybyte.train.optim import MovingAverage, create_optimizer, learning_rate
+from anybyte.train.optim import MovingAverage, create_optimizer, learning_rate, set_learning_rate
 
 
 def test_decays_matrices_only() -> None:
     config = ByteFormerConfig(dim=8, num_heads=2, depth=1, merge_after=(0,), positions="learned", max_num_tokens=9)
     model = ByteFormer(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, others = create_optimizer(model, OptimConfig(weight_decay=0.05)).param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.05, 0.0)
+    decayed, kernels, others = create_optimizer(model, OptimConfig(weight_decay=0.05)).param_groups
+    assert [group["weight_decay"] for group in (decayed, kernels, others)] == [0.05, 0.05, 0.0]
     without = {names[id(parameter)] for parameter in others["params"]}
     assert {"stem.embedding", "positions.rows", "norm.weight", "classifier.bias"} <= without
-    assert len(without) + len(decayed["params"]) == len(names)
+    assert len(without) + len(decayed["params"]) + len(kernels["params"]) == len(names)
+    assert [names[id(parameter)] for parameter in kernels["params"]] == ["stem.kernel"]
     kept = {names[id(parameter)] for parameter in decayed["params"]}
-    assert {"stem.kernel", "classifier.weight"} <= kept
+    assert "classifier.weight" in kept
     assert not [name for name in kept if "norm" in name or "bias" in name]
 
 
@@ -31,6 +32,13 @@ def test_an_embedding_module_is_not_decayed() -> None:
     model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 2))
     _, others = create_optimizer(model, OptimConfig()).param_groups
     assert any(parameter is model[0].weight for parameter in others["params"])
+
+
+def test_the_stems_kernel_learns_at_its_own_scale() -> None:
+    model = ByteFormer(ByteFormerConfig(dim=8, num_heads=2, depth=1, merge_after=()))
+    optimizer = create_optimizer(model, OptimConfig(stem_scale=0.25))
+    set_learning_rate(optimizer, 0.4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.4, 0.1, 0.4])
 
 
 def test_learning_rate_rises_then_falls() -> None:
@@ -45,8 +53,10 @@ def test_learning_rate_rises_then_falls() -> None:
 
 def test_learning_rate_of_a_run_shorter_than_its_warmup() -> None:
     config = OptimConfig(learning_rate=1.0, warmup_steps=200)
-    assert [learning_rate(step, 4, config) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
-    assert learning_rate(0, 4, OptimConfig(learning_rate=1.0, warmup_steps=0)) < 1
+    rates = [learning_rate(step, 20, config) for step in range(20)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0], "a fifth of the run"
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert learning_rate(0, 4, config) == learning_rate(0, 4, OptimConfig(learning_rate=1.0, warmup_steps=0)) < 1
 
 
 def test_moving_average_follows_its_definition() -> None:

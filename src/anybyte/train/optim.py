@@ -13,8 +13,6 @@ from anybyte.config import OptimConfig
 
 _NOT_DECAYED = ("embedding", "position", "norm")
 """Parts of a parameter's name that exempt it from weight decay, as does having one dimension or none."""
-
-
 _STEM_KERNEL = "stem.kernel"
 """The parameter whose learning rate `stem_scale` scales."""
 
