@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import time
@@ -151,7 +150,7 @@ def run_demo(
         say(f"  {count:,} files in {folder / 'data'}")
     with clock.stage("train"):
         splits = open_splits(recipe.data)
-        training = train(recipe, dataclasses.replace(splits, train=MixedLengths(splits.train)))
+        training = train(recipe, splits)
     with clock.stage("evaluate"):
         by_format = _evaluate(training.folder, splits)
     with clock.stage("classify"):
@@ -161,22 +160,6 @@ def run_demo(
         write_report(result)
         _record(result)
     return result
-
-
-class MixedLengths:
-    """The files of a source, each said to be as long as their mean.
-
-    Batches are made of files of similar length, and here length tells the format: they would be all pictures or all
-    sounds, and each would undo some of what the one before it taught. Told that all are alike, training mixes them.
-    """
-
-    def __init__(self, source: Source) -> None:
-        mean = round(np.mean([entry.size for entry in source.entries]))
-        self.source, self.classes = source, source.classes
-        self.entries: Sequence[Entry] = [dataclasses.replace(entry, size=mean) for entry in source.entries]
-
-    def read(self, index: int) -> bytes:
-        return self.source.read(index)
 
 
 class OneFormat:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 NO_EPOCH = -1
 """The epoch of validation files: no augmentation, the same randomness each time."""
 
-_CHUNK_BATCHES = 50
-"""Batches' worth of shuffled files that are sorted by length together: the more, the more even the lengths in a batch
-and the less random its company."""
 _PROBES = 32
 """Files that are transformed in order to learn what re-encoding does to their sizes."""
 
@@ -132,17 +129,18 @@ class Plan:
         self.seed = seed
 
     def epoch(self, epoch: int) -> list[Indices]:
-        """The batches of an epoch: every file once, files of similar length together, in random order."""
+        """The batches of an epoch: every file once, in random company and random order.
+
+        Nothing is padded, so there is little to gain from batches of one length, and much to lose: length often tells
+        the format or the class, and a batch of one kind of file undoes some of what the one before it taught.
+        """
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.sizes))
-        chunk = self.batch_files * _CHUNK_BATCHES
-        chunks = []
-        for number, first in enumerate(range(0, len(order), chunk)):
-            part = order[first : first + chunk]
-            part = part[np.argsort(self.sizes[part], kind="stable")]
-            # Every other chunk runs from long to short, so that a batch across a border still has one length.
-            chunks.append(part[::-1] if number % 2 else part)
-        batches = self._cut(np.concatenate(chunks)) if chunks else []
+        # Files that are batches of their own go last here: among the others they would cut batches short.
+        alone = self.sizes[order] > self.batch_bytes
+        batches = [*self._cut(order[~alone]), *self._cut(order[alone])]
+        # Within a batch from short to long, so that dealing its files one by one evens out the processes' work.
+        batches = [batch[np.argsort(self.sizes[batch], kind="stable")] for batch in batches]
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def in_order(self) -> list[Indices]:
@@ -181,7 +179,7 @@ class Deal:
                 yield from self._parts(epoch, batch)
 
     def _parts(self, epoch: int, batch: Indices) -> Iterator[list[Key]]:
-        # The files lie in order of length: dealing them one by one evens out the processes' work.
+        # The files lie in order of length, see `Plan`.
         mine = batch[self.rank :: self.world]
         for part in range(self.parts):
             yield [(epoch, index) for index in mine[part :: self.parts].tolist()] or [(epoch, -1)]
