@@ -97,8 +97,9 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _table(result: dict[str, Any]) -> Table:
     table = Table(title=f"{result['title']}, {result['size']:,} bytes, k={result['kernel_size']}", title_justify="left")
+    table.caption, table.caption_justify = "* at most, over the standard deviation of all logits", "left"
     table.add_column("form", no_wrap=True)
-    for column in ("ms", "speed (range)", "MB", "of plain", "logits differ"):
+    for column in ("ms", "speed (range)", "MB", "of plain", "logits differ by*"):
         table.add_column(column, justify="right", no_wrap=True)
     for side, row in result["sides"].items():
         table.add_row(
@@ -107,7 +108,7 @@ def _table(result: dict[str, Any]) -> Table:
             str(measure.Ratio(**row["speedup"])),
             f"{row['memory_growth_bytes'] / measure.MB:.0f}",
             f"{row['memory_ratio']:.2f}",
-            f"{row['largest_logit_difference']:.0e}",
+            f"{row['largest_logit_difference'] / result['logit_spread']:.1e}",
         )
     return table
 
