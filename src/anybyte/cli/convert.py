@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+_PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How torch's archives, and pickles of any protocol in use, start."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -37,10 +40,9 @@ def main(args: list[str]) -> int:
     options = tyro.cli(Options, args=args, prog="anybyte convert")
     from anybyte.weights import from_corenet
 
-    model = from_corenet(read_tensors(Path(options.checkpoint)), read_options(Path(options.config)), options.numerics)
-    labels = Path(options.labels).read_text(encoding="utf-8").split("\n") if options.labels else None
-    if labels and not labels[-1]:
-        labels.pop()
+    labels = _read_text(Path(options.labels)).removesuffix("\n").split("\n") if options.labels else None
+    config = read_options(Path(options.config))
+    model = from_corenet(read_tensors(Path(options.checkpoint)), config, options.numerics)
     source = Path(options.checkpoint).name
     card = f"# {source}\n\nConverted from a checkpoint of apple/corenet; numerics `{options.numerics}`.\n"
     model.save_pretrained(options.out, labels=labels, card=card)
@@ -58,28 +60,38 @@ def read_tensors(path: Path) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     import pickle
+    import warnings
 
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    with path.open("rb"):
-        pass  # a path that cannot be read is an OSError that names it, whatever the libraries below make of it
+    with path.open("rb") as file:  # what cannot be read is an OSError here, whatever the libraries below make of it
+        start = file.read(2)
+    if not start:
+        raise ValueError(f"{path} is empty")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"{path} is not a checkpoint of plain tensors, and no other is loaded: {reason}") from error
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise almost anything
+        refused = isinstance(error, pickle.UnpicklingError) and (start in _PICKLES or "global" in str(error).lower())
+        if refused:
+            reason = "holds more than tensors (a pickle that would run code); it is not loaded"
+        else:
+            reason = "is not a checkpoint, or a damaged one"
+        raise ValueError(f"{path} {reason}") from error
     for key in ("state_dict", "model_state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} does not hold a dictionary of tensors")
+    if not all(isinstance(name, str) for name in state):
+        raise ValueError(f"{path} holds tensors under something else than names")
     return state
 
 
@@ -91,11 +103,22 @@ def read_options(path: Path) -> dict[str, Any]:
     """
     import yaml
 
-    text = path.read_text(encoding="utf-8")
+    text = _read_text(path)
     try:
         options = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not valid JSON or YAML: {error}") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: JSON, and dates that do not exist
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not valid JSON or YAML: {reason}") from error
     if not isinstance(options, dict):
         raise ValueError(f"{path} does not hold a configuration, but a {type(options).__name__}")
     return options
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8") from error
+    if not text.strip():
+        raise ValueError(f"{path} is empty")
+    return text
