@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,18 @@ def test_answers_come_in_order_and_do_not_depend_on_company(
     assert [answer.label for answer in predictor.classify(files)] == [answer.label for answer in alone]
 
 
+def test_the_originals_numerics_give_each_file_the_answer_it_has_alone() -> None:
+    model = anybyte.create_model("byteformer_nano", **SHAPE, kernel_size=8, numerics="corenet")
+    predictor = Predictor(model, LABELS)
+    rng = random.Random(0)
+    files = [rng.randbytes(length) for length in (500, 8, 30, 9, 30, 500, 77, 8)]
+    alone = [predictor.classify([data])[0].score for data in files]
+    assert [answer.score for answer in predictor.classify(files)] == pytest.approx(alone, abs=1e-6)
+    short = list(predictor.stream([bytes(50), bytes(7)]))[1]
+    assert isinstance(short, Failure)
+    assert re.match("item 1: numerics='corenet' needs .* kernel_size=8 bytes", str(short.error))
+
+
 def test_top_is_at_most_the_number_of_labels(predictor: Predictor) -> None:
     assert [len(predictor.classify([b"x"], top=top)[0].top) for top in (1, 3, 100)] == [1, 3, len(LABELS)]
 
@@ -84,7 +97,7 @@ def test_top_is_at_most_the_number_of_labels(predictor: Predictor) -> None:
 def test_below_the_threshold_the_label_is_unknown(predictor: Predictor) -> None:
     [sure] = predictor.classify([b"x"])
     [unsure] = predictor.classify([b"x"], threshold=min(1.0, sure.score + 1e-6))
-    assert (unsure.label, unsure.score, unsure.top) == ("unknown", sure.score, sure.top)
+    assert (unsure.label, unsure.score, unsure.top, unsure.unknown) == ("unknown", sure.score, sure.top, True)
     assert predictor.classify([b"x"], threshold=sure.score) == [sure]
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
-from anybyte.evaluate.packing import BATCH_BYTES, pack, windows
+from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
 from anybyte.models.pretrained import CONFIG
 from anybyte.models.zoo import load_pretrained
 
@@ -48,12 +48,14 @@ class Prediction:
         label: the most probable label, or `unknown` if its score is below the threshold.
         score: probability of the most probable label.
         top: the most probable labels and their probabilities, best first.
+        unknown: whether the score is below the threshold (a class may be named `unknown`, too).
     """
 
     path: str | None
     label: str
     score: float
     top: tuple[tuple[str, float], ...]
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ class Predictor:
                 found[place] = item
             else:
                 loaded.append((place, item))
-        for batch in pack([len(item.data) for _, item in loaded], self.batch_bytes):
+        sizes = [len(item.data) for _, item in loaded]
+        for batch in pack(sizes, self.batch_bytes, needs_equal_lengths(self.model)):
             files = [loaded[index] for index in batch]
             rows = self._try_batch([item for _, item in files])
             for (place, item), row in zip(files, rows, strict=True):
@@ -196,7 +199,8 @@ class Predictor:
         best = np.argsort(-probabilities, kind="stable")[:top]  # of equal ones the first, wherever this runs
         ranked = tuple((self.labels[index], float(probabilities[index])) for index in best)
         label, score = ranked[0]
-        return Prediction(item.path, UNKNOWN if threshold is not None and score < threshold else label, score, ranked)
+        unknown = threshold is not None and score < threshold
+        return Prediction(item.path, UNKNOWN if unknown else label, score, ranked, unknown)
 
 
 def _usable_device(device: str | torch.device) -> torch.device:

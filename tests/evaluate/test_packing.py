@@ -19,6 +19,11 @@ def test_each_file_once_and_no_batch_over_budget(sizes: list[int], max_bytes: in
     assert order == sorted(order)
 
 
+def test_batches_of_equal_lengths() -> None:
+    assert pack([5, 3, 5, 3, 3], 100, equal=True) == [[1, 3, 4], [0, 2]]
+    assert pack([5, 3, 5, 3, 3], 6, equal=True) == [[1, 3], [4], [0], [2]]
+
+
 def test_a_long_file_is_alone() -> None:
     assert pack([5, 1000, 3], 10) == [[2, 0], [1]]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 from pathlib import Path
@@ -71,3 +72,23 @@ def test_a_folder_that_cannot_be_written(evaluation: Evaluation, tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         write_report(evaluation, tmp_path / "file")
+
+
+def test_a_full_disk_leaves_the_earlier_reports(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(evaluation, tmp_path, {"model": "first"})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_bytes = Path.write_bytes
+
+    def write(path: Path, data: bytes) -> int:
+        if "report.png" in path.name:
+            write_bytes(path, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(OSError, match=r"No space left on device.*report.png") as caught:
+        write_report(evaluation, tmp_path, {"model": "second"})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "report.png"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

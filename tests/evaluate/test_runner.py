@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+import anybyte
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.runner import Evaluation, Mistake, evaluate
+from tests.tiny_model import SHAPE
 
 from .sources import Files, FirstByte
 
@@ -51,6 +53,16 @@ def test_batches_by_bytes_change_nothing() -> None:
     small = evaluate(model, SOURCE, LABELS, batch_bytes=40)
     assert model.batches == [[2, 2, 32], [72]]
     assert without_times(small) == without_times(evaluate(model, SOURCE, LABELS))
+
+
+def test_the_originals_numerics_give_each_file_the_answer_it_has_alone() -> None:
+    model = anybyte.create_model("byteformer_nano", **SHAPE, kernel_size=8, numerics="corenet")
+    contents = [bytes(range(length)) for length in (20, 90, 20, 200, 9, 90)]
+    together = evaluate(model, Files.of(CLASSES, *((0, data) for data in contents)), (*CLASSES, *"abcd"))
+    alone = [evaluate(model, Files.of(CLASSES, (0, data)), (*CLASSES, *"abcd")) for data in contents]
+    assert together.loss == pytest.approx(np.mean([one.loss for one in alone]), abs=1e-6)
+    with pytest.raises(ValueError, match=r"refuses a file of 1.bin: numerics='corenet' needs .* kernel_size=8 bytes"):
+        evaluate(model, Files.of(CLASSES, (0, bytes(50)), (1, bytes(7))), (*CLASSES, *"abcd"))
 
 
 def test_a_transform_is_called_without_augmentation() -> None:

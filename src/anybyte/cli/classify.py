@@ -36,10 +36,10 @@ def main(args: list[str]) -> int:
     answers: Iterable[Answer] = predictor.stream(items, options.top, options.threshold, options.max_bytes)
     if sys.stderr.isatty() and not sys.stdout.isatty():  # on one terminal with the answers it would be in their way
         answers = _with_progress(answers, None if options.recursive else len(options.files))
-    tally: set[str] = set()
+    unknown: set[bool] = set()
     form = FORMS.get(options.form) or (write_table if sys.stdout.isatty() else write_lines)
-    form(_watch(answers, report, tally), sys.stdout, min(options.top, len(predictor.labels)))
-    return EXIT_ERROR if errors else EXIT_UNKNOWN if UNKNOWN in tally else 0
+    form(_watch(answers, report, unknown), sys.stdout, min(options.top, len(predictor.labels)))
+    return EXIT_ERROR if errors else EXIT_UNKNOWN if True in unknown else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,14 +95,14 @@ def _nothing_to_do(names: list[str]) -> int:
 
 
 def _watch(
-    answers: Iterable[Answer], report: Callable[[ValueError | OSError], None], tally: set[str]
+    answers: Iterable[Answer], report: Callable[[ValueError | OSError], None], unknown: set[bool]
 ) -> Iterator[Answer]:
-    """The same answers; failures are reported and labels noted on their way."""
+    """The same answers; failures are reported on their way, and it is noted whether answers are unknown."""
     for answer in answers:
         if isinstance(answer, Failure):
             report(answer.error)
         else:
-            tally.add(answer.label)
+            unknown.add(answer.unknown)
         yield answer
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from torch import nn
+
 T = TypeVar("T")
 
 BATCH_BYTES = 2**19
@@ -34,17 +36,26 @@ def windows(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
         yield window
 
 
-def pack(sizes: Sequence[int], max_bytes: int) -> list[list[int]]:
+def needs_equal_lengths(model: nn.Module) -> bool:
+    """Whether a file's answer changes with longer files in its batch: so it is in the paper's released code.
+
+    Beside files of its own length it does not, and a model refuses a batch of files shorter than its kernel.
+    """
+    return getattr(getattr(model, "config", None), "numerics", None) == "corenet"
+
+
+def pack(sizes: Sequence[int], max_bytes: int, equal: bool = False) -> list[list[int]]:
     """Batches as lists of indices into `sizes`, each index once, the shortest files first.
 
     Args:
         sizes: bytes of each file.
         max_bytes: bytes of a batch, at most. A file longer than that is a batch of its own.
+        equal: whether a batch holds files of one length only.
     """
     batches: list[list[int]] = []
     room = -1
     for index in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if sizes[index] > room:
+        if sizes[index] > room or (equal and sizes[index] != sizes[batches[-1][0]]):
             batches.append([])
             room = max_bytes
         batches[-1].append(index)

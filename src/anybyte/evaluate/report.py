@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,25 +32,29 @@ def write_report(
 
     Args:
         evaluation: what to report.
-        folder: where to; earlier reports there are replaced, each file at once.
+        folder: where to; earlier reports there are replaced once all three files are written.
         about: what was evaluated, for the report's head, such as the model and the data.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written; the message names the file.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "report.json": to_json(evaluation, about).encode(),
-        "report.md": to_markdown(evaluation, about).encode("utf-8", "backslashreplace"),
-        "report.png": to_png(evaluation),
+        folder / "report.json": to_json(evaluation, about).encode(),
+        folder / "report.md": to_markdown(evaluation, about).encode("utf-8", "backslashreplace"),
+        folder / "report.png": to_png(evaluation),
     }
-    for name, content in contents.items():
-        draft = folder / f".{name}.{os.getpid()}"
-        try:
-            draft.write_bytes(content)
-            os.replace(draft, folder / name)
-        finally:
+    drafts = {path: folder / f".{path.name}.{os.getpid()}" for path in contents}
+    try:
+        for path, draft in drafts.items():
+            with _naming(path):
+                draft.write_bytes(contents[path])
+        for path, draft in drafts.items():
+            with _naming(path):
+                os.replace(draft, path)
+    finally:
+        for draft in drafts.values():
             draft.unlink(missing_ok=True)
 
 
@@ -119,6 +124,15 @@ def to_png(evaluation: Evaluation) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a class may be named in any script
         figure.savefig(file, format="png", dpi=110)
     return file.getvalue()
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors in writing name the file: a full disk does not say whose."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(path)) from error
 
 
 def _confusions(evaluation: Evaluation) -> list[tuple[str, str, str]]:

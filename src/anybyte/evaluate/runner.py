@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.metrics import Scores, score
-from anybyte.evaluate.packing import BATCH_BYTES, pack, windows
+from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
 from anybyte.files.sources import Source
 
 _NUM_MISTAKES = 20
@@ -93,7 +93,7 @@ def evaluate(
     try:
         read = _read(source, transform, skipped if on_error == "skip" else None)
         for window in windows(read, lambda file: len(file.data)):
-            for batch in pack([len(file.data) for file in window], batch_bytes):
+            for batch in pack([len(file.data) for file in window], batch_bytes, needs_equal_lengths(model)):
                 files = [window[index] for index in batch]
                 rows = _forward(model, files, device, precision)
                 num_bytes += sum(len(file.data) for file in files)
