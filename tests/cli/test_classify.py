@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,19 @@ def test_below_the_threshold_is_unknown_and_code_1(run: Run) -> None:
     assert all(": unknown (" in line for line in out.splitlines())
     assert run("a.bin", "--threshold", "0")[0] == 0
     assert run("a.bin", "--threshold", "1", "--top", "2")[1].startswith("a.bin: unknown [")
+
+
+def test_a_class_may_be_named_unknown(run: Run, tmp_path: Path) -> None:
+    labels = ("unknown", *(f"unknown {number}" for number in range(1, len(LABELS))))
+    model = str(save_tiny_model(tmp_path / "model", labels))
+    for name in map(str, range(256)):
+        Path(name).write_bytes(bytes([int(name)]) * 50)
+    names = [answer.path for answer in load(model).classify(list(map(str, range(256)))) if answer.label == "unknown"]
+    assert names
+    code, out, _ = run("--model", model, *map(str, names))
+    assert code == 0
+    assert out.startswith(f"{names[0]}: unknown (")
+    assert run("--model", model, "--threshold", "1", *map(str, names))[0] == 1
 
 
 def test_json_is_one_array(run: Run, model: Path) -> None:
@@ -227,6 +241,15 @@ def test_a_bar_on_long_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert quiet[:2] == shown[:2]
     assert quiet[2] == ""
     assert "/2" in shown[2]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+@pytest.mark.parametrize("options", [[], ["--jsonl"]])
+def test_standard_output_that_is_full_is_named(run: Run, model: Path, options: list[str]) -> None:
+    command = [sys.executable, "-m", "anybyte", "classify", "a.bin", "--model", str(model), *options]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "anybyte: standard output: No space left on device\n")
 
 
 def test_sizes() -> None:

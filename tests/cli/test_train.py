@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,18 @@ def test_trains_and_says_what_comes_next(data: Path, tmp_path: Path, capsys: pyt
     recipe = json.loads((out / "recipe.json").read_text())
     assert recipe["data"]["path"] == str(data)
     assert recipe["model"]["dim"] == 16
+
+
+def test_the_command_that_comes_next_treats_bad_files_as_training_did(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "dark" / "empty.bin").touch()
+    out = str(tmp_path / "my run")
+    assert main(["train", "folder", "--data", str(data), "--out", out, "--data.on_error", "skip", *TINY]) == 0
+    [command] = re.findall(r"^next: +anybyte (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert main(shlex.split(command)) == 0
+    assert main([*shlex.split(command), "--on-error", "fail"]) == 2
+    assert "empty.bin" in capsys.readouterr().err
 
 
 def test_fields_of_every_part_can_be_set() -> None:

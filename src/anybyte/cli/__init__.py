@@ -6,12 +6,15 @@ a verb pays for nothing but itself.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
 
 from anybyte import __version__
 
@@ -28,7 +31,7 @@ VERBS = {
 
 EXAMPLES = """\
   anybyte demo
-  anybyte train small/fsdd --data recordings/ --run.out runs/digits
+  anybyte train small/fsdd_wav --data recordings/ --run.out runs/digits
   anybyte evaluate runs/digits
   anybyte classify photo.tif recording.wav --model runs/digits --top 3
   find . -name '*.wav' -print0 | xargs -0 anybyte classify --model runs/digits --jsonl"""
@@ -51,8 +54,9 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a file name need not be valid in any encoding
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(args)
-        sys.stdout.flush()  # a reader that has gone away should be noticed here, not at the interpreter's exit
+        with contextlib.redirect_stdout(cast("TextIO", _NamedStdout(sys.stdout))):
+            code = _run(args)
+            sys.stdout.flush()  # a reader that has gone away should be noticed here, not at the interpreter's exit
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
@@ -117,6 +121,32 @@ examples:
 {EXAMPLES}
 
 exit codes: 0 well, 1 `classify` left a file unknown, 2 an error"""
+
+
+class _NamedStdout:
+    """Standard output, whose errors say that it is that which cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._naming():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._naming():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _silence_stdout()
+            raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def _silence_stdout() -> None:

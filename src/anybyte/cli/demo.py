@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="where to (runs/demo)")
     parser.add_argument("--seed", type=int, default=0, help="of the sounds and of training (0)")
-    parser.add_argument("--minutes", type=float, default=2.0, metavar="M", help="how long, about, on two cores (2)")
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, metavar="M", help="how long, about, on two cores: at least one epoch (2)"
+    )
     return parser
 
 

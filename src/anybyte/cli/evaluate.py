@@ -20,8 +20,8 @@ from anybyte.files.transform import FileTransform
 from anybyte.predictor import find_model, load
 
 RECIPE = "recipe.json"
-_FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes")
-"""Fields of a recipe's `data` that evaluation follows, so that the test part is the one that training held out."""
+_FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")
+"""Fields of a recipe's `data` that evaluation follows, so that the test part is what training held out."""
 
 
 def main(args: list[str]) -> int:
@@ -38,7 +38,7 @@ def main(args: list[str]) -> int:
             predictor.labels,
             FileTransform(format=data.format, max_bytes=data.max_bytes),
             precision=predictor.precision,
-            on_error=options.on_error,
+            on_error=data.on_error,
             on_progress=on_progress,
         )
     about = {"model": options.model, "data": data.path, "part": part, "format": data.format or "as stored"}
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=("test", "val", "train", "all"), default="test", help="which part (test)")
     parser.add_argument("--format", metavar="F", help="re-encode files to this first; `stored` leaves them as they are")
     parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
-    parser.add_argument("--on-error", choices=("fail", "skip"), default="fail", help="what a bad file does (fail)")
+    parser.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
     return parser
@@ -82,10 +82,12 @@ def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
         fields["path"] = options.data
     if options.format is not None:
         fields["format"] = None if options.format == "stored" else options.format
+    if options.on_error is not None:
+        fields["on_error"] = options.on_error
     if not fields.get("path"):
         find_model(options.model)  # a model that is not there is the greater mistake
         raise ValueError(f"{options.model} has no {RECIPE} that names its data: name labelled files with --data")
-    return dataclasses.replace(DataConfig(), **fields, on_error=options.on_error)
+    return dataclasses.replace(DataConfig(), **fields)
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:

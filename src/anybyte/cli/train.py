@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import tyro
 
@@ -50,7 +51,7 @@ def main(args: list[str]) -> int:
     if os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks for all
         print(f"validation: {metrics or 'no files to validate on'}")
         print(f"model:      {result.folder}")
-        print(f"next:       anybyte evaluate {recipe.run.out}")
+        print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}")
     return 0
 
 
