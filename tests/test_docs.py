@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from anybyte.cli import EXAMPLES, VERBS
+from anybyte.cli.train import USAGE
+from anybyte.recipes import RECIPES
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-VERBS = {path.stem for path in (ROOT / "src/anybyte/cli").glob("[!_]*.py")}
-"""One file a verb."""
 MACHINE_PATH = re.compile(r"(?<![\w.:])/(?:work|root|home|Users)/\w+")
 
 
@@ -24,21 +26,24 @@ def code_lines(text: str) -> Iterator[str]:
     for line in text.replace("\\\n", " ").splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif fenced or line.startswith("    "):
+        elif fenced or line.startswith("  "):
             yield line.strip()
 
 
-def commands(path: Path) -> Iterator[list[str]]:
-    """The words of each `anybyte ...` command in a document's code, cut at pipes, redirections and comments."""
-    for line in code_lines(path.read_text()):
-        match = re.match(r"(?:\$ )?(?:\w+=\S+ )*(?:[\w./-]+ .*-m )?(anybyte \w.*)$", line)
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each `anybyte ...` command in a text's code, cut at pipes, redirections and comments."""
+    inline = re.findall(r"`(anybyte [a-z][^`]*)`", text)
+    for line in [*code_lines(text), *inline]:
+        match = re.match(r"(?:\$ )?(?:\w+=\S+ )*(?:[\w./-]+ .*-m |.*\| xargs -0 )?(anybyte \w.*)$", line)
         if match:
             words = shlex.split(match[1], comments=True)
             end = next((i for i, word in enumerate(words) if re.match(r"\d*[|<>&;]", word)), len(words))
             yield words[:end]
 
 
-COMMANDS = sorted({(str(path.relative_to(ROOT)), shlex.join(words)) for path in DOCUMENTS for words in commands(path)})
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in [*DOCUMENTS, ROOT / "src/anybyte/config.py"]}
+TEXTS |= {"anybyte --help": EXAMPLES, "anybyte train --help": USAGE}
+COMMANDS = sorted({(name, shlex.join(words)) for name, text in TEXTS.items() for words in commands(text)})
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
@@ -51,6 +56,9 @@ def test_commands_name_verbs_and_flags_that_exist(
     if words[0].startswith("-"):
         return
     assert words[0] in VERBS, f"{document}: no verb {words[0]!r} in: {command}"
+    if words[0] == "train":
+        words = [word for word in words if word != "RECIPE"]
+        assert {*words[1:2]} <= {*RECIPES, "--help"}, f"{document}: no recipe {words[1]!r} in: {command}"
     flags = [word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)]
     if not flags:
         return

@@ -1,7 +1,7 @@
 """Every setting of the library, as frozen dataclasses: data only, no behaviour.
 
 A `Recipe` is everything that determines a training run. Recipes are written to `recipe.json` beside each run and each
-field can be set from the command line (`anybyte train small/fsdd --optim.learning_rate 1e-3`).
+field can be set from the command line (`anybyte train small/fsdd_wav --optim.learning_rate 1e-3`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The training recipes: one table from names to functions, each of which returns a whole `Recipe`.
 
-A recipe's docstring is its claim: accuracy, hardware, minutes. Variants use `dataclasses.replace`.
+A recipe's docstring says what it trains on; what it reaches is in docs/results_small.md. Variants use
+`dataclasses.replace`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def get_recipe(name: str) -> Recipe:
 
 
 def recipe_function(name: str) -> Callable[[], Recipe]:
-    """The function that returns the recipe of this name; its docstring says what the recipe reaches.
+    """The function that returns the recipe of this name; its docstring says what the recipe trains on.
 
     Raises:
         ValueError: there is none; the message lists similar names.
