@@ -168,7 +168,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: it could not be written, a full disk for example; what was there before is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = _draft(path)
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -181,6 +181,12 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
         reason = f"cannot be written ({error.strerror or error}); what was there before is intact"
         raise OSError(error.errno, reason, str(path)) from error
+
+
+def remove_drafts(paths: Iterable[Path]) -> None:
+    """Removes what a crash in the middle of `write_atomically` left beside `paths`."""
+    for path in paths:
+        _draft(path).unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -262,6 +268,10 @@ def _like(whole: Tensor, pattern: Tensor) -> Tensor:
     if isinstance(pattern, DTensor):
         return distribute_tensor(whole.to(pattern.device), pattern.device_mesh, pattern.placements)
     return whole.to(pattern.device)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
 
 
 def _sync_folder(folder: Path) -> None:

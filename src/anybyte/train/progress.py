@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -80,7 +81,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 class Throughput:
-    """Averages over the steps since it was last asked: loss, gradient norm, files and bytes a second."""
+    """Averages since it was last asked: loss (over files), gradient norm (over steps), files and bytes a second."""
 
     def __init__(self) -> None:
         self._reset()
@@ -89,19 +90,20 @@ class Throughput:
         self.steps, self.loss, self.norm, self.files, self.bytes, self.seconds = 0, 0.0, 0.0, 0, 0, 0.0
 
     def add(self, result: StepResult, seconds: float) -> None:
-        self.steps += 1
-        self.loss += result.loss
-        self.norm += result.grad_norm
-        self.files += result.files
-        self.bytes += result.num_bytes
         self.seconds += seconds
+        if result.files:  # a step whose files were all left out has neither loss nor gradient
+            self.steps += 1
+            self.loss += result.loss * result.files
+            self.norm += result.grad_norm
+            self.files += result.files
+            self.bytes += result.num_bytes
 
     def take(self) -> Row:
         """The averages as columns of a log row; counting starts again."""
-        steps, seconds = max(1, self.steps), max(1e-9, self.seconds)
+        seconds = max(1e-9, self.seconds)
         row = {
-            "loss": self.loss / steps,
-            "grad_norm": self.norm / steps,
+            "loss": self.loss / max(1, self.files),
+            "grad_norm": self.norm / max(1, self.steps),
             "files_per_second": round(self.files / seconds, 2),
             "bytes_per_second": round(self.bytes / seconds),
         }
@@ -196,7 +198,9 @@ def draw_curves(rows: list[Row], path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    write_atomically(path, picture.getvalue())
 
 
 def _open_tensorboard(folder: Path) -> Board:

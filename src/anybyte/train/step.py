@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, gather_object, send_to_device
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from anybyte.config import OptimConfig
 from anybyte.tasks import Task
@@ -51,6 +52,18 @@ class NotFinite(ArithmeticError):
     def __init__(self, what: str, indices: Sequence[int]) -> None:
         super().__init__(f"{what} is not finite")
         self.what, self.indices = what, tuple(indices)
+
+
+class Refused(ValueError):
+    """The model cannot take a file of a part.
+
+    Attributes:
+        indices: the entries in the part.
+    """
+
+    def __init__(self, error: ValueError, indices: Sequence[int]) -> None:
+        super().__init__(str(error))
+        self.indices = tuple(indices)
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,7 @@ class Stepper:
 
         Raises:
             NotFinite: the loss or the gradient is; nothing has changed.
+            Refused: the model cannot take a file.
         """
         torch.manual_seed(_mix(seed, step, self.accelerator.process_index))
         self.model.train()
@@ -138,18 +152,29 @@ class Stepper:
         return StepResult(loss_sum / max(1.0, items_sum), norm, int(files), int(num_bytes), flags > 0)
 
     def measure(self, parts: Iterable[Part]) -> dict[str, float]:
-        """The task's metrics of the averaged weights over `parts`, of all processes; empty if there are no files."""
+        """The task's metrics of the averaged weights over `parts`, of all processes; empty if there are no files.
+
+        Raises:
+            Refused: the model cannot take a file.
+        """
         sums: dict[str, float] = {}
         self.model.eval()
         average = self.average.applied() if self.average else contextlib.nullcontext()
         # Not inference mode: FSDP cannot gather parameters in it, and what a model caches there is no use in training.
         with average, torch.no_grad(), self._autocast():
             for part in parts:
-                measured = self.task.measure(self.model, *self._on_device(part))
+                with _naming(part):
+                    measured = self.task.measure(self.model, *self._on_device(part))
                 for name, value in ({} if part.is_placeholder else measured).items():
                     sums[name] = sums.get(name, 0.0) + value
         sums = self._sum_by_name(sums)
         return self.task.summarise(sums) if sums else {}
+
+    def is_finite(self) -> bool:
+        """Whether all weights to keep (the moving average's) are finite numbers, on all processes."""
+        weights = self.average.averages.values() if self.average else self.plain.parameters()
+        local = [weight.to_local() if isinstance(weight, DTensor) else weight for weight in weights]
+        return self.sum([not all(bool(weight.isfinite().all()) for weight in local)])[0] == 0
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each number summed over the processes."""
@@ -167,7 +192,7 @@ class Stepper:
 
     def _loss(self, part: Part) -> tuple[Tensor, int]:
         """The part's summed loss, to be differentiated, and the items it counts."""
-        with self._autocast():
+        with self._autocast(), _naming(part):
             loss, count = self.task.loss(self.model, *self._on_device(part))
         # A placeholder takes part in what processes do together, with no weight.
         return (loss * 0.0, 0) if part.is_placeholder else (loss, count)
@@ -190,6 +215,15 @@ class Stepper:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+@contextlib.contextmanager
+def _naming(part: Part) -> Iterator[None]:
+    """Has the model's refusals say which files they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(error, part.indices) from error
 
 
 def _compile_blocks(model: nn.Module) -> None:
