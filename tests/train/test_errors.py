@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import math
 import os
 import re
 import sys
@@ -19,7 +20,9 @@ from anybyte.config import Recipe
 from anybyte.files.sources import Splits
 from anybyte.tasks.classify import Classify
 from anybyte.train.checkpoint import read_checkpoint, write_atomically
-from anybyte.train.progress import RunLog, read_log
+from anybyte.train.loop import Loop
+from anybyte.train.progress import RunLog, draw_curves, read_log
+from anybyte.train.step import Stepper, StepResult
 
 from .standins import CLASSES, MemorySource, curve, make_files, make_splits, run, tiny_recipe
 
@@ -52,14 +55,53 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(curve(read_log(tmp_path / "log.jsonl"))) == 6
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(begun: Path) -> None:
+def test_a_model_that_yields_no_numbers_is_not_kept(tmp_path: Path) -> None:
+    huge = {"learning_rate": 1e30, "min_learning_rate": 1e30}  # a run's last step has the lowest rate
+    with pytest.raises(ValueError, match=r"validation loss is not finite after step 0 \(learning rate 1e\+30\)"):
+        run(tiny_recipe(tmp_path, optim=huge, max_steps=1))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Stepper.step
+
+    def break_a_weight(self: Stepper, *args: Any, **keywords: Any) -> StepResult:
+        result = step(self, *args, **keywords)
+        assert self.average is not None
+        self.average.averages["classifier.bias"][0] = torch.nan
+        return result
+
+    monkeypatch.setattr(Stepper, "step", break_a_weight)
+    with pytest.raises(ValueError, match="a weight is not finite after step 8"):
+        run(tiny_recipe(tmp_path, epochs=1), make_splits(val=0))
+    assert not (tmp_path / "checkpoints/best.safetensors").exists()
+
+
+def test_a_file_that_the_model_refuses_is_named(tmp_path: Path) -> None:
+    short = {"positions": "learned", "max_num_tokens": 100}
+    with pytest.raises(ValueError, match=r"position table ends at max_num_tokens=100.* \(files: low/long\)"):
+        run(tiny_recipe(tmp_path / "train", model=short, epochs=1))
+    splits = make_splits()
+    splits = dataclasses.replace(splits, train=splits.val, val=splits.train)
+    with pytest.raises(ValueError, match=r"max_num_tokens=100.* \(files: low/long"):
+        run(tiny_recipe(tmp_path / "val", model=short, epochs=1), splits)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     last = begun / "checkpoints" / "last.safetensors"
     before = last.read_bytes()
-    last.with_name("last.safetensors.tmp").symlink_to("/dev/full")
+    fit = Loop.fit
+
+    def fit_on_a_full_disk(self: Loop) -> None:
+        last.with_name("last.safetensors.tmp").symlink_to("/dev/full")
+        fit(self)
+
+    monkeypatch.setattr(Loop, "fit", fit_on_a_full_disk)
     with pytest.raises(OSError, match="what was there before is intact") as caught:
         run(tiny_recipe(begun, epochs=2))
+    monkeypatch.undo()
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == str(last)
     assert last.read_bytes() == before
@@ -81,6 +123,20 @@ def test_a_failing_flush_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_curves_are_whole_or_not_there(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    curves, replace = begun / "curves.png", os.replace
+    before, drafts = curves.read_bytes(), []
+
+    def look(draft: Path, path: Path) -> None:
+        drafts.append(curves.read_bytes() == before and draft.read_bytes().startswith(b"\x89PNG"))
+        replace(draft, path)
+
+    monkeypatch.setattr(os, "replace", look)
+    draw_curves(read_log(begun / "log.jsonl")[:3], curves)
+    assert drafts == [True]
+    assert curves.read_bytes() != before
 
 
 def test_a_log_on_a_full_disk_is_named(tmp_path: Path) -> None:
@@ -142,6 +198,46 @@ def test_bad_files_can_be_left_out(tmp_path: Path) -> None:
     assert sorted(problems) == sorted(broken), "each is logged once"
 
 
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (1, r"none of the 60 training files could be used: \w+/(1-\d+|long): Input/output error; "),
+        (2, r"none of the 21 validation files could be used: \w+/2-\d+: Input/output error; "),
+    ],
+)
+def test_a_run_without_any_good_file_fails(tmp_path: Path, seed: int, message: str) -> None:
+    broken = [*(name for name, _, _ in make_files(59, seed)), "low/long"]
+    for _ in range(2):  # starting again does not get past it
+        with pytest.raises(ValueError, match=message):
+            run(tiny_recipe(tmp_path, data={"on_error": "skip"}, epochs=1), make_splits(broken=broken))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_start_that_fails_leaves_the_recipe(begun: Path) -> None:
+    before = (begun / "recipe.json").read_bytes()
+    with pytest.raises(ValueError, match="Input/output error"):
+        run(tiny_recipe(begun, epochs=2), make_splits(broken=[name for name, _, _ in make_files(59, seed=1)]))
+    assert (begun / "recipe.json").read_bytes() == before
+
+
+def test_what_a_crash_left_is_cleared_away(begun: Path) -> None:
+    drafts = [begun / "recipe.json.tmp", begun / "curves.png.tmp", begun / "checkpoints/best.safetensors.tmp"]
+    for draft in drafts:
+        draft.write_text("half of it")
+    others = begun / "notes.tmp"
+    others.write_text("not ours")
+    run(tiny_recipe(begun, epochs=1))
+    assert list(begun.rglob("*.tmp")) == [others]
+
+
+def test_a_new_start_does_not_leave_the_old_model(begun: Path) -> None:
+    (begun / "model/notes.txt").write_text("mine")
+    broken = [name for name, _, _ in make_files(59, seed=1)]
+    with pytest.raises(ValueError, match="Input/output error"):
+        run(tiny_recipe(begun, resume=False), make_splits(broken=broken))
+    assert [path.name for path in (begun / "model").iterdir()] == ["notes.txt"]
+
+
 def splits_of(*train: tuple[str, int, bytes], classes: tuple[str, ...] = CLASSES) -> Splits:
     return dataclasses.replace(make_splits(), train=MemorySource(train), classes=classes)
 
@@ -171,10 +267,16 @@ def test_files_that_cannot_be_learned_from(tmp_path: Path, splits: Splits, messa
         (tiny_recipe("x", epochs=0), "run.epochs must be at least 1, got 0"),
         (tiny_recipe("x", batch_bytes=0), "run.batch_bytes must be at least 1"),
         (tiny_recipe("x", num_workers=-1), "run.num_workers must be at least 0"),
-        (tiny_recipe("x", optim={"learning_rate": 0.0}), "learning rate must be positive"),
-        (tiny_recipe("x", optim={"clip_norm": 0.0}), "clip_norm must be positive"),
-        (tiny_recipe("x", optim={"ema_decay": 1.5}), "ema_decay"),
-        (tiny_recipe("x", optim={"label_smoothing": 1.0}), "label_smoothing"),
+        (tiny_recipe("x", max_minutes=0.0), "run.max_minutes must be positive, or None for no limit, got 0.0"),
+        (tiny_recipe("x", optim={"learning_rate": 0.0}), "optim.learning_rate must be positive and finite, got 0.0"),
+        (tiny_recipe("x", optim={"learning_rate": math.inf}), "optim.learning_rate must be .* finite, got inf"),
+        (tiny_recipe("x", optim={"learning_rate": math.nan}), "optim.learning_rate must be .* finite, got nan"),
+        (tiny_recipe("x", optim={"weight_decay": -0.1}), "optim.weight_decay must be at least 0 and finite, got -0.1"),
+        (tiny_recipe("x", optim={"stem_scale": -1.0}), "optim.stem_scale must be at least 0 and finite, got -1.0"),
+        (tiny_recipe("x", optim={"betas": (0.9, 1.0)}), r"optim.betas must be .* below 1, got \(0.9, 1.0\)"),
+        (tiny_recipe("x", optim={"clip_norm": 0.0}), "optim.clip_norm must be positive"),
+        (tiny_recipe("x", optim={"ema_decay": 1.5}), "optim.ema_decay must be at least 0 and below 1, got 1.5"),
+        (tiny_recipe("x", optim={"label_smoothing": 1.0}), "optim.label_smoothing must be .* below 1, got 1.0"),
         (tiny_recipe("x", data={"format": "tiffany"}), "tiffany"),
     ],
 )

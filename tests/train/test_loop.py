@@ -7,12 +7,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from anybyte.models.byteformer import ByteFormer
+from anybyte.train.data import Plan
 from anybyte.train.loop import TrainResult, train
-from anybyte.train.progress import read_log
+from anybyte.train.progress import Throughput, read_log
 from anybyte.train.step import Stepper, StepResult
 
 from .standins import curve, final_tensors, make_splits, run, spawn_run, tiny_recipe
@@ -209,8 +211,42 @@ def test_logs_means_over_several_steps(tmp_path: Path, undisturbed: tuple[Path, 
     steps = [row["step"] for row in rows if row["event"] == "train"]
     assert steps == [4, 8, 9, 12, 16, 18, 20, 24, 27], "every fourth, and at the end of each epoch"
     each = curve(undisturbed[1].history)
-    assert curve(rows)[0] == pytest.approx(sum(each[:4]) / 4)
+    sizes = np.array([entry.size for entry in make_splits().train.entries])
+    files = [len(batch) for batch in Plan(sizes, batch_files=8, batch_bytes=900, seed=0).epoch(0)]
+    assert sorted(files) == [1, 3, *[8] * 7]
+    assert curve(rows)[0] == pytest.approx(np.average(each[:4], weights=files[:4]))
+    assert curve(rows)[1] == pytest.approx(np.average(each[4:8], weights=files[4:8]))
     assert curve(rows)[2] == each[8]
+
+
+def test_steps_without_files_do_not_count_in_means() -> None:
+    throughput = Throughput()
+    for loss, files in ((1.0, 6), (0.0, 0), (4.0, 2)):
+        throughput.add(StepResult(loss, grad_norm=loss, files=files, num_bytes=10 * files, flag=False), seconds=1.0)
+    assert throughput.take() == {"loss": 1.75, "grad_norm": 2.5, "files_per_second": 2.67, "bytes_per_second": 27}
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("digits", "{here}/digits"),
+        ("../digits/", "{above}/digits"),
+        ("shards/train-{{000..003}}.tar", "{here}/shards/train-{{000..003}}.tar"),
+        ("*.parquet", "{here}/*.parquet"),
+        ("hf:mnist:full", "hf:mnist:full"),
+        ("", ""),
+    ],
+)
+def test_the_recipe_of_a_run_holds_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, kept: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, kept = (text.format(here=tmp_path, above=tmp_path.parent) for text in (path, kept))
+    run(tiny_recipe("run", data={"path": path}, model={"num_classes": 7}, max_steps=1))
+    recipe = json.loads((tmp_path / "run/recipe.json").read_text())
+    assert recipe["data"]["path"] == kept
+    assert str(tmp_path) not in (tmp_path / "run/model/README.md").read_text()
+    assert "model.num_classes follows the data: 3, not 7" in capsys.readouterr().err
 
 
 def test_tensorboard(tmp_path: Path) -> None:

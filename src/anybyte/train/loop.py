@@ -7,31 +7,63 @@ accumulation, save that these draw stochastic depth and dropout for files of the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from accelerate.utils import gather_object
 
-from anybyte.config import Recipe
+from anybyte.config import ByteFormerConfig, Recipe
+from anybyte.files.hub import PREFIX as HUB
 from anybyte.files.sources import Splits, open_splits
 from anybyte.files.transform import FileTransform
 from anybyte.models.byteformer import ByteFormer
+from anybyte.models.pretrained import CARD, CONFIG, LABELS, WEIGHTS
 from anybyte.tasks.classify import Classify
 from anybyte.train.card import describe_hardware, model_card
-from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, write_atomically
+from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
 from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts, planned_sizes
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
-from anybyte.train.step import NotFinite, Stepper, create_accelerator
+from anybyte.train.step import NotFinite, Refused, Stepper, create_accelerator
 
 _MAX_NAMES = 8
 """Files that an error message lists before it says how many more there are."""
+
+_MAX_PROBLEMS = 3
+_RECIPE = "recipe.json"
+_ADVICE = "A lower optim.learning_rate, more optim.warmup_steps or run.precision fp32 may help"
+
+_RULES: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
+    (
+        "run",
+        "epochs max_steps batch_files batch_bytes accumulation threads checkpoint_every evaluate_every patience",
+        "at least 1",
+        lambda value: value >= 1,
+    ),
+    ("run", "seed num_workers", "at least 0", lambda value: value >= 0),
+    ("run", "max_minutes", "positive, or None for no limit", lambda value: value > 0),
+    ("optim", "learning_rate", "positive and finite", lambda value: 0 < value < math.inf),
+    (
+        "optim",
+        "min_learning_rate stem_scale warmup_steps weight_decay",
+        "at least 0 and finite",
+        lambda value: 0 <= value < math.inf,
+    ),
+    ("optim", "betas", "at least 0 and below 1", lambda value: all(0 <= beta < 1 for beta in value)),
+    ("optim", "clip_norm", "positive, or None for no clipping", lambda value: value > 0),
+    ("optim", "label_smoothing ema_decay", "at least 0 and below 1", lambda value: 0 <= value < 1),
+)
+"""(part of the recipe, fields, what they must be, whether a value is that); None, where allowed, always is."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +96,7 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     _check_settings(recipe)
     splits = splits or open_splits(recipe.data)
     _check_splits(recipe, splits)
-    recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=len(splits.classes)))
+    given, recipe = recipe.model.num_classes, _complete(recipe, splits)
     run, data, out = recipe.run, recipe.data, Path(recipe.run.out)
     accelerator = create_accelerator()
     if run.threads is not None:
@@ -77,9 +109,8 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     files = [Files(source, transform, run.seed) for source in (splits.train, splits.val)]
     loop = Loop(recipe, stepper, files[0], files[1], log_every)
     loop.resume(identify(recipe, splits.train, splits.val))
-    if loop.is_main:
-        settings = json.dumps(dataclasses.asdict(recipe), indent=2) + "\n"
-        write_atomically(out / "recipe.json", settings.encode())
+    if loop.is_main and given not in (len(splits.classes), ByteFormerConfig().num_classes):
+        print(f"model.num_classes follows the data: {len(splits.classes)}, not {given}", file=sys.stderr)
     loop.fit()
     if loop.is_main:
         _write_results(recipe, splits.classes, loop.state, describe_hardware(accelerator))
@@ -99,7 +130,8 @@ class Loop:
 
     def __init__(self, recipe: Recipe, stepper: Stepper, train: Files, val: Files, log_every: int = 10) -> None:
         run = recipe.run
-        self.run, self.optim, self.skip_problems = run, recipe.optim, recipe.data.on_error == "skip"
+        self.recipe, self.run, self.optim = recipe, run, recipe.optim
+        self.skip_problems = recipe.data.on_error == "skip"
         self.stepper, self.train, self.val, self.log_every = stepper, train, val, log_every
         self.is_main = stepper.accelerator.is_main_process
         self.train_plan, self.val_plan = (
@@ -110,6 +142,7 @@ class Loop:
         self.total_steps = min(self.total_steps, run.max_steps or self.total_steps)
         self.state = State()
         self.stop = ""
+        self.has_begun = False
         self.throughput = Throughput()
         self.problems: dict[str, Problem] = {}
 
@@ -119,20 +152,26 @@ class Loop:
         Raises:
             ValueError: the checkpoint is damaged, or of a run with another `identity`.
         """
-        stepper = self.stepper
-        folder = Path(self.run.out) / "checkpoints"
-        self.checkpoints = Checkpointer(folder, stepper.plain, stepper.optimizer, stepper.average, identity)
+        stepper, out = self.stepper, Path(self.run.out)
+        self.checkpoints = Checkpointer(
+            out / "checkpoints", stepper.plain, stepper.optimizer, stepper.average, identity
+        )
         if self.run.resume and self.checkpoints.last.exists():
             self.state = self.checkpoints.load_last()
         elif self.is_main:
             self.checkpoints.clear()
+            if not self.run.resume and (out / _RECIPE).exists():  # a run's folder, so this is that run's model
+                _remove_model(out / "model")
+        if self.is_main:
+            remove_drafts(out / name for name in (_RECIPE, "log.jsonl", "curves.png"))
+            remove_drafts((self.checkpoints.last, self.checkpoints.best))
         stepper.accelerator.wait_for_everyone()
 
     def fit(self) -> None:
         """Trains to the end, and leaves `state` there.
 
         Raises:
-            ValueError: a file that cannot be used, or a loss that is not finite.
+            ValueError: a file that cannot be used, no file that can, or a loss or weight that is not finite.
             OSError: the run folder cannot be written.
         """
         out, run = Path(self.run.out), self.run
@@ -144,6 +183,7 @@ class Loop:
             self._decide(self._is_anyone_late())
             self._epochs()
             if self.state.best is None:  # out of time before the first validation
+                self._begin()
                 self._validate(self.state.epoch)
             self._write({"event": "end", "step": self.state.step, "reason": self.stop or "epochs"})
         finally:
@@ -156,12 +196,15 @@ class Loop:
         parts = self._parts(self.train, self.train_plan, range(state.epoch, run.epochs), state.batch)
         while state.epoch < run.epochs and not self.stop:
             num_batches = len(self.train_plan.epoch(state.epoch))
+            has_read = state.batch > 0  # no checkpoint is written before a file of the epoch could be read
             while state.batch < num_batches and not self.stop:
-                self._step(parts, state.epoch + (state.batch + 1) / num_batches)
+                has_read |= self._step(parts, state.epoch + (state.batch + 1) / num_batches) > 0
                 state.batch += 1
-                if state.step % run.checkpoint_every == 0 and state.batch < num_batches:
+                if has_read and state.step % run.checkpoint_every == 0 and state.batch < num_batches:
                     self._log_training(state.epoch + state.batch / num_batches)
                     self.checkpoints.save_last(state, self.is_main)
+            if not has_read:
+                self._refuse("training", self.train)
             progress = state.epoch + state.batch / num_batches
             self._log_training(progress)
             if state.batch == num_batches:
@@ -170,21 +213,34 @@ class Loop:
                 self._validate(progress)
             self.checkpoints.save_last(state, self.is_main)
 
-    def _step(self, queue: Iterator[Part], epoch: float) -> None:
-        """One optimiser step; `epoch` is where training stands after it."""
+    def _step(self, queue: Iterator[Part], epoch: float) -> int:
+        """One optimiser step, and the files that it read; `epoch` is where training stands after it."""
         started, step = time.monotonic(), self.state.step
         parts = [next(queue) for _ in range(self.run.accumulation)]
         self.rate = rate = learning_rate(step, self.total_steps, self.optim)
         try:
             result = self.stepper.step(parts, step, rate, self.run.seed, flag=self._is_late())
         except NotFinite as error:
-            raise ValueError(self._explain(error, step, rate)) from error
+            raise ValueError(
+                f"{error} at {self._where(step, error.indices)}. Nothing of this step was kept. {_ADVICE}"
+            ) from error
+        except Refused as error:
+            raise ValueError(_about(error, self.train)) from error
+        self._begin()
         self.throughput.add(result, time.monotonic() - started)
         self.state.step += 1
         if self.state.step % self.log_every == 0:
             self._log_training(epoch)
         self.display.step(self.state.step)
         self._decide(result.flag)
+        return result.files
+
+    def _begin(self) -> None:
+        """Writes the recipe, now that training works: a start that fails at once leaves an earlier run's alone."""
+        if self.is_main and not self.has_begun:
+            settings = json.dumps(dataclasses.asdict(self.recipe), indent=2) + "\n"
+            write_atomically(Path(self.run.out) / _RECIPE, settings.encode())
+        self.has_begun = True
 
     def _log_training(self, epoch: float) -> None:
         """Writes the averages since it was last called: every few steps, and wherever a later start may begin."""
@@ -197,10 +253,16 @@ class Loop:
     def _validate(self, epoch: float) -> None:
         """Measures the averaged weights on the validation files, and keeps them if they are the best so far."""
         state, score = self.state, self.stepper.task.score
-        metrics = self.stepper.measure(self._parts(self.val, self.val_plan, [NO_EPOCH]))
+        try:
+            metrics = self.stepper.measure(self._parts(self.val, self.val_plan, [NO_EPOCH]))
+        except Refused as error:
+            raise ValueError(_about(error, self.val)) from error
+        if len(self.val) and not metrics:
+            self._refuse("validation", self.val)
+        self._check_finite(metrics)
         before = {name: state.best[name] for name in metrics} if state.best else {}
-        # What is not a number is worse than anything. Without validation files, newer is better.
-        is_best = not (metrics and before) or _rank(score(metrics)) > _rank(score(before))
+        # Without validation files, newer is better.
+        is_best = not (metrics and before) or score(metrics) > score(before)
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             state.best = metrics | {"step": state.step, "epoch": epoch}
@@ -260,31 +322,65 @@ class Loop:
         if self.log:
             self.log.write(row)
 
-    def _explain(self, error: NotFinite, step: int, rate: float) -> str:
-        names = [self.train.source.entries[index].name for index in error.indices]
-        more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-        return (
-            f"{error} at step {step} (learning rate {rate:.3g}, files: {', '.join(names[:_MAX_NAMES])}{more}). Nothing "
-            "of this step was kept. A lower optim.learning_rate, more optim.warmup_steps or run.precision fp32 may help"
-        )
+    def _check_finite(self, metrics: dict[str, float]) -> None:
+        """Refuses a broken model before it is kept as the best so far."""
+        what = [f"validation {name}" for name, value in metrics.items() if not math.isfinite(value)]
+        if not self.stepper.is_finite():
+            what = ["a weight"]
+        if what:
+            where = self._where(max(0, self.state.step - 1))
+            raise ValueError(f"{what[0]} is not finite after {where}. These weights were not kept. {_ADVICE}")
+
+    def _refuse(self, kind: str, files: Files) -> NoReturn:
+        """Says why none of the files could be used. All processes call this."""
+        self._share_problems()
+        names = {entry.name for entry in files.source.entries}
+        problems = [str(problem) for name, problem in self.problems.items() if name in names]
+        raise ValueError(f"none of the {len(files)} {kind} files could be used: {'; '.join(problems[:_MAX_PROBLEMS])}")
+
+    def _where(self, step: int, indices: Sequence[int] = ()) -> str:
+        files = f", files: {_list_names(self.train, indices)}" if indices else ""
+        return f"step {step} (learning rate {learning_rate(step, self.total_steps, self.optim):.3g}{files})"
 
 
-def _rank(score: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(-math.inf if math.isnan(value) else value for value in score)
+def _remove_model(folder: Path) -> None:
+    """Removes a model, and its folder if nothing else is in it."""
+    for name in (CONFIG, WEIGHTS, LABELS, CARD):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _about(error: Refused, files: Files) -> str:
+    """What the model refused, with the files in question; the longest come first, being the likeliest."""
+    return f"{error} (files: {_list_names(files, error.indices[::-1])})"
+
+
+def _list_names(files: Files, indices: Sequence[int]) -> str:
+    names = [files.source.entries[index].name for index in indices]
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
+
+
+def _complete(recipe: Recipe, splits: Splits) -> Recipe:
+    """The recipe with what follows from the data: the number of classes, and a path that holds in any folder."""
+    model = dataclasses.replace(recipe.model, num_classes=len(splits.classes))
+    data = dataclasses.replace(recipe.data, path=_absolute(recipe.data.path))
+    return dataclasses.replace(recipe, model=model, data=data)
+
+
+def _absolute(path: str) -> str:
+    """A path or pattern of paths, made absolute; names on a hub, and no path at all, stay as they are."""
+    is_elsewhere = not path or path.startswith((HUB, "{/"))
+    return path if is_elsewhere else os.path.abspath(path)
 
 
 def _check_settings(recipe: Recipe) -> None:
-    counts = "epochs max_steps batch_files batch_bytes accumulation threads checkpoint_every evaluate_every patience"
-    for names, least in ((counts, 1), ("seed num_workers max_minutes", 0)):
+    for part, names, what, holds in _RULES:
         for name in names.split():
-            value = getattr(recipe.run, name)
-            if value is not None and value < least:
-                raise ValueError(f"run.{name} must be at least {least}, got {value}")
-    optim = recipe.optim
-    if not (optim.learning_rate > 0 and optim.min_learning_rate >= 0 and optim.warmup_steps >= 0):
-        raise ValueError(f"optim: a learning rate must be positive and warmup_steps not negative, got {optim}")
-    if optim.clip_norm is not None and not optim.clip_norm > 0:
-        raise ValueError(f"optim.clip_norm must be positive, or None for no clipping, got {optim.clip_norm}")
+            value = getattr(getattr(recipe, part), name)
+            if value is not None and not holds(value):
+                raise ValueError(f"{part}.{name} must be {what}, got {value}")
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:
