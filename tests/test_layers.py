@@ -28,7 +28,9 @@ def read_order(text: str) -> dict[str, int]:
 
 
 ORDER = read_order((ROOT / "docs/design.md").read_text())
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py" and path != PACKAGE / "__init__.py")
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py" and path != PACKAGE / "__init__.py"
+)
 
 
 def stage_of(path: Path) -> str:

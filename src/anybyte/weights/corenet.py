@@ -17,6 +17,7 @@ from torch import Tensor
 
 from anybyte.config import ByteFormerConfig
 from anybyte.models.byteformer import ByteFormer
+from anybyte.weights.fit import check_fit, required
 
 _OPTIONS = "model.classification.byteformer."
 _SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "huge": (1280, 20, 32)}
@@ -65,7 +66,7 @@ def from_corenet(
                 continue
             tensor = tensor.flatten(0, -2)
         converted[new_name] = _merge_columns(tensor) if new_name.endswith("reduction.weight") else tensor.float()
-    _check_fit(model, converted)
+    check_fit(model, converted)
     model.load_state_dict(converted)
     return model.eval()
 
@@ -93,17 +94,17 @@ def _from_golden(given: Mapping[str, Any]) -> ByteFormerConfig:
     if given.get("activation", "gelu_exact_erf") != "gelu_exact_erf":
         raise ValueError(f"activation {given['activation']!r} is not the original's gelu_exact_erf")
     return ByteFormerConfig(
-        num_classes=_required(given, "n_classes"),
-        dim=_required(given, "embed_dim"),
-        num_heads=_required(given, "n_heads"),
-        depth=_required(given, "n_layers"),
-        mlp_ratio=_required(given, "ffn_dim") / given["embed_dim"],
-        kernel_size=_required(given, "conv_kernel_size"),
-        window_sizes=tuple(_required(given, "window_sizes")),
-        window_shifts=tuple(_required(given, "window_shifts")),
-        merge_after=tuple(index for index, merged in enumerate(_required(given, "downsample")) if merged),
+        num_classes=required(given, "n_classes"),
+        dim=required(given, "embed_dim"),
+        num_heads=required(given, "n_heads"),
+        depth=required(given, "n_layers"),
+        mlp_ratio=required(given, "ffn_dim") / given["embed_dim"],
+        kernel_size=required(given, "conv_kernel_size"),
+        window_sizes=tuple(required(given, "window_sizes")),
+        window_shifts=tuple(required(given, "window_shifts")),
+        merge_after=tuple(index for index, merged in enumerate(required(given, "downsample")) if merged),
         positions=given.get("pos_embed", "learned"),
-        max_num_tokens=_required(given, "max_num_tokens"),
+        max_num_tokens=required(given, "max_num_tokens"),
         position_scale=1.0,
         layer_norm_eps=given.get("layer_norm_eps", 1e-5),
         numerics="corenet",
@@ -152,12 +153,6 @@ def _flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _required(given: Mapping[str, Any], name: str) -> Any:
-    if name not in given:
-        raise ValueError(f"the original's configuration lacks {name}")
-    return given[name]
-
-
 def _tensor(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise ValueError(f"the checkpoint lacks {name}")
@@ -174,16 +169,3 @@ def _rename(name: str) -> str:
 def _merge_columns(weight: Tensor) -> Tensor:
     """The original reads a pair as c0t0, c0t1, c1t0, ...; ours as all of t0, then all of t1: [dim, 2 dim] reordered."""
     return torch.cat([weight[:, 0::2], weight[:, 1::2]], dim=1).float()
-
-
-def _check_fit(model: ByteFormer, converted: Mapping[str, Tensor]) -> None:
-    expected = model.state_dict()
-    problems = [f"lacks {name}" for name in expected if name not in converted]
-    problems += [f"has {name}, which the configuration does not" for name in converted if name not in expected]
-    problems += [
-        f"has {name} of shape {tuple(converted[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in converted and converted[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))

@@ -1,0 +1,29 @@
+"""What every converter checks: that a foreign configuration is complete and that its tensors fill a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def required(given: Mapping[str, Any], name: str) -> Any:
+    """A value of a foreign configuration; ValueError names it if it is not there."""
+    if name not in given:
+        raise ValueError(f"the original's configuration lacks {name}")
+    return given[name]
+
+
+def check_fit(model: nn.Module, converted: Mapping[str, Tensor]) -> None:
+    """Raises ValueError that names tensors which are missing, left over or of another shape."""
+    expected = model.state_dict()
+    problems = [f"lacks {name}" for name in expected if name not in converted]
+    problems += [f"has {name}, which the configuration does not" for name in converted if name not in expected]
+    problems += [
+        f"has {name} of shape {tuple(converted[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in converted and converted[name].shape != expected[name].shape
+    ]
+    if problems:
+        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))
