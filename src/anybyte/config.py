@@ -115,7 +115,10 @@ class ImageInputConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInputConfig:
-    """Two frames [batch, 2, height, width, 3] in [-1, 1]: 3 x 3 patches of both, then a linear layer."""
+    """Two frames [batch, 2, height, width, 3] in [-1, 1]: 3 x 3 patches of both, then a linear layer.
+
+    Patches that are already there [batch, 2, height, width, 27] are taken as they are.
+    """
 
     kind: Literal["flow"] = field(default="flow", init=False)
     name: str = "frames"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from anybyte.config import (
     AttentionConfig,
     AverageOutputConfig,
     ClassOutputConfig,
+    FlowInputConfig,
     FlowOutputConfig,
     FourierPositionsConfig,
     GridOutputConfig,
@@ -28,6 +30,7 @@ from anybyte.models.attention import AttentionLayer, _attend_widths
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.positions import fourier_features
 from anybyte.models.zoo import create_model, list_models, model_config
+from anybyte.predictor import load
 from tests.models.perceivers import example, small
 
 SET = PerceiverConfig(
@@ -326,6 +329,10 @@ def test_what_does_not_fit_is_named(name: str, arguments: dict[str, Any], messag
         ({"inputs": ()}, "no inputs"),
         ({"inputs": (ArrayInputConfig(num_channels=2),) * 2}, "names of their own, got array, array"),
         ({"inputs": (LabelInputConfig(mask_probability=0.5),)}, "'label' is the only one"),
+        (
+            {"inputs": (FlowInputConfig(positions=FourierPositionsConfig(num_bands=2, max_resolution=(4,))),)},
+            "'frames' has 2 axes, its positions 1",
+        ),
         ({"outputs": (AverageOutputConfig(),) * 2}, "names of their own, got classes, classes"),
         ({"outputs": (FlowOutputConfig(),)}, "'flow' reads the tokens of frames"),
         ({"outputs": (TokenOutputConfig(),)}, "'tokens' reads logits off the embedding .*; there is none"),
@@ -352,3 +359,9 @@ def test_what_does_not_fit_is_named(name: str, arguments: dict[str, Any], messag
 def test_a_config_that_contradicts_itself_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Perceiver(dataclasses.replace(SET, **changes))
+
+
+def test_a_perceiver_is_refused_where_files_are_classified(tmp_path: Path) -> None:
+    small("perceiver_io_pixels").save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="model holds a Perceiver, which does not classify files"):
+        load(tmp_path / "model")

@@ -188,6 +188,12 @@ class ArrayInput(nn.Module):
             features = config.num_channels
         if not isinstance(config, LabelInputConfig):
             positions = config.positions
+        axes = 2 if isinstance(config, FlowInputConfig) else len(self.grid or ())
+        if axes and isinstance(positions, FourierPositionsConfig) and len(positions.max_resolution) != axes:
+            raise ValueError(
+                f"input {config.name!r} has {axes} axes, its positions {len(positions.max_resolution)}: "
+                f"max_resolution {positions.max_resolution}"
+            )
         self.positions = None if positions is None else Positions(positions, self.grid)
         self.num_channels = features + (self.positions.num_channels if self.positions is not None else 0)
 
@@ -265,7 +271,7 @@ class Inputs(nn.Module):
 
         An input that is left out counts as wholly masked: each of its tokens is its learned mask token.
         """
-        self._check_names(arrays, keep)
+        self._check_given(arrays)
         batch = len(next(iter(arrays.values())))
         tokens, kept, grids = [], [], {}
         for name, part in self._parts():
@@ -296,17 +302,12 @@ class Inputs(nn.Module):
             assert isinstance(part, TokenInput | ArrayInput)
             yield name, part
 
-    def _check_names(self, arrays: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> None:
-        known = ", ".join(map(repr, self.parts))
-        for what, given in (("input", arrays), ("mask for", keep)):
-            unknown = [name for name in given if name not in self.parts]
-            if unknown:
-                raise ValueError(f"there is no {what} {unknown[0]!r}; the model reads {known}")
+    def _check_given(self, arrays: Mapping[str, Tensor]) -> None:
         missing = [name for name, part in self._parts() if name not in arrays and part.grid is None]
-        if missing or not arrays:
-            raise ValueError(
-                f"input {missing[0]!r} is missing" if missing else f"no input given; the model reads {known}"
-            )
+        if missing:
+            raise ValueError(f"input {missing[0]!r} is missing")
+        if not arrays:
+            raise ValueError(f"no input given; the model reads {', '.join(map(repr, self.parts))}")
 
     def _mask(self, name: str, x: Tensor) -> Tensor:
         """Tokens after random (training) or whole masking."""
