@@ -11,6 +11,9 @@ _HOME = {
     "ByteBatch": "anybyte.batch",
     "ByteFormer": "anybyte.models.byteformer",
     "ByteFormerConfig": "anybyte.config",
+    "ByteTokenizer": "anybyte.models.tokenizer",
+    "Perceiver": "anybyte.models.perceiver",
+    "PerceiverConfig": "anybyte.config",
     "Prediction": "anybyte.predictor",
     "Predictor": "anybyte.predictor",
     "Recipe": "anybyte.config",
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from anybyte import weights as weights
     from anybyte.batch import ByteBatch as ByteBatch
     from anybyte.config import ByteFormerConfig as ByteFormerConfig
+    from anybyte.config import PerceiverConfig as PerceiverConfig
     from anybyte.config import Recipe as Recipe
     from anybyte.models.byteformer import ByteFormer as ByteFormer
+    from anybyte.models.perceiver import Perceiver as Perceiver
+    from anybyte.models.tokenizer import ByteTokenizer as ByteTokenizer
     from anybyte.models.zoo import create_model as create_model
     from anybyte.models.zoo import list_models as list_models
     from anybyte.predictor import Prediction as Prediction

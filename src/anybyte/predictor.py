@@ -88,6 +88,8 @@ def load(
         model, labels = load_pretrained(folder)
     except (TypeError, RuntimeError, OverflowError) as error:  # a wrong kind or size of field fails where it is used
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
+    if not hasattr(model.config, "num_classes"):
+        raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
     if labels is None:
         labels = tuple(str(index) for index in range(model.config.num_classes))
     return Predictor(model, labels, device=device, precision=precision)

@@ -9,7 +9,17 @@ import torch
 
 from anybyte.models.zoo import create_model, list_models, model_config
 
-_SHAPE = ("dim", "num_heads", "depth", "kernel_size", "window_sizes")
+_SHAPE = (
+    "dim",
+    "num_heads",
+    "depth",
+    "kernel_size",
+    "window_sizes",
+    "num_latents",
+    "latent_dim",
+    "num_blocks",
+    "num_layers",
+)
 """The fields shown, of those that a model's config has."""
 
 

@@ -43,7 +43,7 @@ class DemoSize:
     """
 
     written: tuple[int, int, int] = (1297, 140, 360)
-    speakers: tuple[int, int, int] = (120, 10, 40)
+    speakers: tuple[int, int, int] = (180, 10, 40)
 
 
 def format_of(name: str) -> str:

@@ -1,13 +1,31 @@
-"""Attention and the transformer block of ByteFormer (Horton et al. 2023, section 3)."""
+"""Attention, the transformer block of ByteFormer (Horton et al. 2023, section 3) and the attention layer of the
+Perceiver (Jaegle et al. 2022, section 3.1)."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anybyte.config import AttentionConfig
 from anybyte.models.windows import WindowPlan, from_windows, to_windows
+
+_LONG = 2**20
+"""Scores of one head beyond which the form of attention must be one that never holds all of them."""
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(width)) v over [batch, heads, tokens, width]; `keys` is True at keys to look at."""
+    dtype = v.dtype
+    if v.requires_grad and v.device.type == "cpu":
+        # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
+        q, k, v = (x.to(torch.promote_types(dtype, torch.float32)) for x in (q, k, v))
+    with torch.autocast(v.device.type, enabled=False):
+        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).to(dtype)
+        return out
 
 
 class WindowAttention(nn.Module):
@@ -36,26 +54,21 @@ class WindowAttention(nn.Module):
     def _attend(self, qkv: Tensor, window: int, keys: Tensor | None) -> Tensor:
         """Attention in windows of equal size: [slots, 3 dim] -> [slots, dim]; `keys` is True at keys to look at."""
         slots, channels = qkv.shape
-        dtype = qkv.dtype
-        if qkv.requires_grad and qkv.device.type == "cpu":
-            # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
-            qkv = qkv.to(torch.promote_types(dtype, torch.float32))
         q, k, v = qkv.view(slots // window, window, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        with torch.autocast(qkv.device.type, enabled=False):
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
-        return out.transpose(1, 2).reshape(slots, channels // 3).to(dtype)
+        return attend(q, k, v, keys).transpose(1, 2).reshape(slots, channels // 3)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact (erf) GELU between them."""
+    """Two linear layers with a GELU between them: the exact one (`none`) or its `tanh` approximation."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
+    def __init__(self, dim: int, hidden: int, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
+        self.approximate = approximate
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
         return out
 
 
@@ -102,3 +115,105 @@ class TokenMerge(nn.Module):
     def forward(self, pairs: Float[Tensor, "pairs two_dim"]) -> Float[Tensor, "pairs dim"]:
         out: Tensor = self.norm(self.reduction(pairs))
         return out
+
+
+Source = tuple[Tensor, Tensor]
+"""Keys and values, each [batch, heads, tokens, width]: an array as it is attended to."""
+
+
+class AttentionLayer(nn.Module):
+    """Pre-norm attention and MLP of the Perceiver, for all three of its roles.
+
+    x = [x +] Out(Attention(LN x, source)), then x + MLP(LN x). Queries and keys may be narrower than values, and the
+    source is another array (`key_dim`, with a norm of its own) or x itself (`key_dim` None).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        key_dim: int | None,
+        config: AttentionConfig,
+        gelu: Literal["tanh", "erf"],
+        masked_rows: Literal["zero", "uniform"],
+    ) -> None:
+        super().__init__()
+        source_dim = dim if key_dim is None else key_dim
+        qk = source_dim if config.qk_channels is None else config.qk_channels
+        v = qk if config.v_channels is None else config.v_channels
+        for name, width in (("qk_channels", qk), ("v_channels", v)):
+            if config.num_heads < 1 or width % config.num_heads:
+                raise ValueError(f"{name} {width} is not divisible by num_heads {config.num_heads}")
+        self.num_heads, self.query_residual, self.masked_rows = config.num_heads, config.query_residual, masked_rows
+        self.norm = nn.LayerNorm(dim)
+        self.norm_source = None if key_dim is None else nn.LayerNorm(key_dim)
+        self.query = nn.Linear(dim, qk)
+        self.key = nn.Linear(source_dim, qk)
+        self.value = nn.Linear(source_dim, v)
+        self.out = nn.Linear(v, dim)
+        self.norm_mlp = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, dim * config.widening, "tanh" if gelu == "tanh" else "none")
+
+    def read(self, array: Float[Tensor, "batch tokens source_dim"]) -> Source:
+        """Another array as a source; compute it once where many queries follow in pieces."""
+        if self.norm_source is None:
+            raise ValueError("a self-attention layer reads no other array")
+        array = self.norm_source(array)
+        return self._heads(self.key(array)), self._heads(self.value(array))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch queries dim"],
+        source: Source | None = None,
+        keep: Bool[Tensor, "batch tokens"] | None = None,
+        keep_queries: Bool[Tensor, "batch queries"] | None = None,
+    ) -> Float[Tensor, "batch queries dim"]:
+        """x after one layer.
+
+        Args:
+            source: what `read` returned. None: x itself.
+            keep: True at tokens of the source that may be attended.
+            keep_queries: True at rows of x that may attend.
+        """
+        normed = self.norm(x)
+        if source is None:
+            source = self._heads(self.key(normed)), self._heads(self.value(normed))
+        found = self._attend(self._heads(self.query(normed)), *source, keep, keep_queries)
+        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        x = x + out if self.query_residual else out
+        widened: Tensor = self.mlp(self.norm_mlp(x))
+        return x + widened
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[batch, tokens, heads * width] -> [batch, heads, tokens, width]."""
+        heads: Tensor = x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return heads
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, keep_queries: Tensor | None) -> Tensor:
+        """Attention where rows without any key give zero, or the mean of all values."""
+        masked = None
+        keys = None
+        if keep is not None:
+            masked = ~keep.any(dim=1, keepdim=True)
+            keys = (keep | masked)[:, None, None]
+        if keep_queries is not None:
+            masked = ~keep_queries if masked is None else masked | ~keep_queries
+        out = _attend_widths(q, k, v, keys)
+        if masked is None:
+            return out
+        instead = v.mean(dim=2, keepdim=True) if self.masked_rows == "uniform" else out.new_zeros(())
+        return torch.where(masked[:, None, :, None], instead, out)
+
+
+def _attend_widths(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tensor:
+    """`attend` for values of another width than keys.
+
+    The form that holds no matrix of scores wants equal widths on a CPU, so that long arrays are padded by zeros, which
+    change no score; short ones are quicker as they are.
+    """
+    qk, width = q.shape[-1], v.shape[-1]
+    if qk == width or q.shape[2] * k.shape[2] < _LONG:
+        return attend(q, k, v, keys)
+    wide = max(qk, width)
+    # The scale follows the padded width: make up for it.
+    q = F.pad(q * (wide / qk) ** 0.5, (0, wide - qk))
+    return attend(q, F.pad(k, (0, wide - qk)), F.pad(v, (0, wide - width)), keys)[..., :width]

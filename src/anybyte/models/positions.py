@@ -1,6 +1,10 @@
-"""Positions of the tokens of a file: a learned table, sinusoids, or none."""
+"""Positions of tokens: a learned table, sinusoids, Fourier features of coordinates, or none."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -57,3 +61,37 @@ class LearnedPositions(nn.Module):
                 f"max_num_tokens={len(self.rows)}; positions='sinusoidal' takes files of any length"
             )
         return self.rows[first : first + count]
+
+
+def fourier_features(
+    shape: Sequence[int],
+    num_bands: int,
+    max_resolution: Sequence[int],
+    places: Tensor | None = None,
+    grid: Literal["closed", "open"] = "closed",
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "*places channels"]:
+    """Positions of a grid's places as [coordinates | sines | cosines], each of them axis by axis (section 3.2).
+
+    Frequencies run evenly from 1 to half of `max_resolution`. Each axis has few coordinates, so sines are computed
+    once for each of them, in float64, and then looked up.
+
+    Args:
+        shape: length of each axis.
+        places: row-major indices of the places wanted, in any shape. None: all, in order.
+        grid: place i of n lies at -1 + 2 i / (n - 1), the closed grid, or at -1 + 2 i / n, the open one.
+
+    Returns:
+        float32 features with d (2 num_bands + 1) channels for d axes.
+    """
+    places = torch.arange(math.prod(shape), device=device) if places is None else places
+    coordinates, sines, cosines = [], [], []
+    for length, resolution, index in zip(shape, max_resolution, torch.unravel_index(places, tuple(shape)), strict=True):
+        end = 1.0 if grid == "closed" else 1 - 2 / length
+        along = torch.linspace(-1, end, length, dtype=torch.float64, device=places.device)
+        bands = torch.linspace(1, resolution / 2, num_bands, dtype=torch.float64, device=places.device)
+        angles = math.pi * along[:, None] * bands
+        coordinates.append(along[:, None].float()[index])
+        sines.append(angles.sin().float()[index])
+        cosines.append(angles.cos().float()[index])
+    return torch.cat([*coordinates, *sines, *cosines], dim=-1)

@@ -121,13 +121,33 @@ def parse_config(config_class: type, values: dict[str, Any], where: str) -> Any:
         known = f"{config_class.__name__} has {', '.join(hints)}"
         raise ValueError(f"{where} has unknown fields {', '.join(unknown)}; {known}")
     try:
-        return config_class(**{name: _tuples(value) for name, value in values.items()})
+        return config_class(**{name: _parse(hints[name], value, f"{where}: {name}") for name, value in values.items()})
     except TypeError as error:
         raise ValueError(f"{where} does not describe a {config_class.__name__}: {error}") from error
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _parse(hint: Any, value: Any, where: str) -> Any:
+    """A field's value; a mapping becomes the dataclass that the type hint allows for its `kind`."""
+    if isinstance(value, list):
+        return tuple(_parse(hint, item, where) for item in value)
+    if not isinstance(value, dict):
+        return value
+    classes = {_kind(allowed): allowed for allowed in _dataclasses_in(hint)}
+    kind = value.get("kind")
+    if kind not in classes:
+        raise ValueError(f"{where} is of kind {kind!r}; known: {', '.join(map(repr, classes))}")
+    return parse_config(classes[kind], {name: item for name, item in value.items() if name != "kind"}, where)
+
+
+def _dataclasses_in(hint: Any) -> list[type]:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return [hint]
+    return [found for part in typing.get_args(hint) for found in _dataclasses_in(part)]
+
+
+def _kind(config_class: Any) -> Any:
+    """What a dataclass of a union is told from the others by."""
+    return getattr(config_class, "kind", None)
 
 
 def _read_json(path: Path) -> Any:

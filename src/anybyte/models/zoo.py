@@ -8,9 +8,36 @@ import fnmatch
 import os
 from typing import Any
 
-from anybyte.config import ByteFormerConfig
+from anybyte.config import (
+    AttentionConfig,
+    AudioInputConfig,
+    AverageOutputConfig,
+    ByteFormerConfig,
+    ClassOutputConfig,
+    ConvStemConfig,
+    FlowInputConfig,
+    FlowOutputConfig,
+    FourierPositionsConfig,
+    GridOutputConfig,
+    ImageInputConfig,
+    LabelInputConfig,
+    LearnedPositionsConfig,
+    LinearStemConfig,
+    PerceiverConfig,
+    TokenInputConfig,
+    TokenOutputConfig,
+    VideoInputConfig,
+)
 from anybyte.models.byteformer import ByteFormer
+from anybyte.models.perceiver import Perceiver
 from anybyte.models.pretrained import Pretrained, read_architecture, read_labels
+
+_PIXELS = PerceiverConfig(
+    inputs=(ImageInputConfig(positions=FourierPositionsConfig(num_bands=64, max_resolution=(224, 224))),),
+    outputs=(ClassOutputConfig(),),
+)
+_AUDIO = FourierPositionsConfig(num_bands=192, max_resolution=(30_720,))
+_VIDEO = FourierPositionsConfig(num_bands=32, max_resolution=(16, 56, 56))
 
 _ZOO: dict[str, tuple[type[Pretrained], Any]] = {
     # Sizes of the paper (section 3). Its released runs use kernel sizes 4 to 32 and windows 128 or 32.
@@ -25,6 +52,84 @@ _ZOO: dict[str, tuple[type[Pretrained], Any]] = {
     "byteformer_nano": (
         ByteFormer,
         ByteFormerConfig(dim=96, num_heads=3, depth=6, merge_after=(0, 1, 2, 3)),
+    ),
+    # Perceiver IO (Jaegle et al. 2022), as DeepMind released it. Names follow what the model reads.
+    "perceiver_io_language": (
+        Perceiver,
+        PerceiverConfig(
+            inputs=(TokenInputConfig(),),
+            outputs=(TokenOutputConfig(),),
+            num_latents=256,
+            latent_dim=1280,
+            num_blocks=1,
+            num_layers=26,
+            encode=AttentionConfig(num_heads=8, qk_channels=256, v_channels=1280),
+            process=AttentionConfig(num_heads=8, qk_channels=256, v_channels=1280),
+            decode=AttentionConfig(num_heads=8, qk_channels=256, v_channels=768, query_residual=False),
+        ),
+    ),
+    "perceiver_io_pixels": (Perceiver, _PIXELS),
+    "perceiver_io_learned": (
+        Perceiver,
+        dataclasses.replace(
+            _PIXELS,
+            inputs=(
+                ImageInputConfig(
+                    stem=LinearStemConfig(), positions=LearnedPositionsConfig(num_channels=256, projected=True)
+                ),
+            ),
+            decode=AttentionConfig(query_residual=False),
+        ),
+    ),
+    "perceiver_io_conv": (
+        Perceiver,
+        dataclasses.replace(
+            _PIXELS,
+            inputs=(
+                ImageInputConfig(
+                    stem=ConvStemConfig(), positions=FourierPositionsConfig(num_bands=64, max_resolution=(56, 56))
+                ),
+            ),
+        ),
+    ),
+    "perceiver_io_flow": (
+        Perceiver,
+        PerceiverConfig(
+            inputs=(FlowInputConfig(positions=FourierPositionsConfig(num_bands=64, max_resolution=(368, 496))),),
+            outputs=(FlowOutputConfig(),),
+            num_latents=2048,
+            latent_dim=512,
+            num_blocks=1,
+            num_layers=24,
+            process=AttentionConfig(num_heads=16),
+            decode=AttentionConfig(query_residual=False),
+        ),
+    ),
+    "perceiver_io_multimodal": (
+        Perceiver,
+        PerceiverConfig(
+            inputs=(
+                AudioInputConfig(positions=_AUDIO),
+                VideoInputConfig(positions=_VIDEO),
+                LabelInputConfig(mask_probability=1.0),
+            ),
+            outputs=(
+                GridOutputConfig(name="audio", shape=(1920,), num_channels=16, positions=_AUDIO, flatten=True),
+                GridOutputConfig(name="image", shape=(16, 224, 224), num_channels=3, positions=_VIDEO),
+                ClassOutputConfig(name="label", num_classes=700),
+            ),
+            num_latents=784,
+            latent_dim=512,
+            num_blocks=1,
+            num_layers=8,
+            decode=AttentionConfig(query_residual=False),
+            decoder_channels=512,
+        ),
+    ),
+    # The original Perceiver (Jaegle et al. 2021, table 7): it reads the pixels before each block and averages.
+    "perceiver_pixels": (
+        Perceiver,
+        dataclasses.replace(_PIXELS, outputs=(AverageOutputConfig(),), num_cross_attends=8, distinct_cross_attends=2),
     ),
 }
 

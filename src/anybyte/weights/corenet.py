@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anybyte.config import ByteFormerConfig
 from anybyte.models.byteformer import ByteFormer
-from anybyte.models.pretrained import misfits
+from anybyte.weights.fit import check_fit, required
 
 _PREFIX = "model.classification."
 _OPTIONS = f"{_PREFIX}byteformer."
@@ -79,9 +79,7 @@ def from_corenet(
         if new_name.endswith("reduction.weight"):
             tensor = _merge_columns(_ranked(name, tensor, 2))
         converted[new_name] = tensor.float()
-    problems = misfits(model, converted)
-    if problems:
-        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))
+    check_fit(model, converted)
     model.load_state_dict(converted)
     return model.eval()
 
@@ -119,19 +117,19 @@ def _from_golden(given: Mapping[str, Any]) -> ByteFormerConfig:
         eps = float(given.get("layer_norm_eps", 1e-5))  # YAML makes a string of 1e-05
     except (TypeError, ValueError) as error:
         raise ValueError(f"layer_norm_eps is {given['layer_norm_eps']!r}, not a number") from error
-    dim, depth = _number(_required(given, "embed_dim"), "embed_dim"), _number(_required(given, "n_layers"), "n_layers")
+    dim, depth = _number(required(given, "embed_dim"), "embed_dim"), _number(required(given, "n_layers"), "n_layers")
     return ByteFormerConfig(
-        num_classes=_number(_required(given, "n_classes"), "n_classes"),
+        num_classes=_number(required(given, "n_classes"), "n_classes"),
         dim=dim,
-        num_heads=_number(_required(given, "n_heads"), "n_heads"),
+        num_heads=_number(required(given, "n_heads"), "n_heads"),
         depth=depth,
-        mlp_ratio=_number(_required(given, "ffn_dim"), "ffn_dim") / dim,
-        kernel_size=_number(_required(given, "conv_kernel_size"), "conv_kernel_size"),
-        window_sizes=_per_block(_required(given, "window_sizes"), depth, "window_sizes"),
-        window_shifts=_per_block(_required(given, "window_shifts"), depth, "window_shifts", least=0),
-        merge_after=_merged(_required(given, "downsample"), depth),
+        mlp_ratio=_number(required(given, "ffn_dim"), "ffn_dim") / dim,
+        kernel_size=_number(required(given, "conv_kernel_size"), "conv_kernel_size"),
+        window_sizes=_per_block(required(given, "window_sizes"), depth, "window_sizes"),
+        window_shifts=_per_block(required(given, "window_shifts"), depth, "window_shifts", least=0),
+        merge_after=_merged(required(given, "downsample"), depth),
         positions=positions,
-        max_num_tokens=_number(_required(given, "max_num_tokens"), "max_num_tokens"),
+        max_num_tokens=_number(required(given, "max_num_tokens"), "max_num_tokens"),
         position_scale=1.0,
         layer_norm_eps=eps,
         numerics="corenet",
@@ -208,12 +206,6 @@ def _flatten(options: Mapping[str, Any] | Namespace, prefix: str = "") -> dict[s
         else:
             flat[prefix + name] = value
     return flat
-
-
-def _required(given: Mapping[str, Any], name: str) -> Any:
-    if name not in given:
-        raise ValueError(f"the original's configuration lacks {name}")
-    return given[name]
 
 
 def _tensor(state: Mapping[str, Tensor], name: str, rank: int) -> Tensor:
