@@ -111,7 +111,8 @@ def test_float64_and_bfloat16(name: str) -> None:
     torch.testing.assert_close(half.float(), exact, atol=0.1, rtol=0.1)
 
 
-def test_any_field_can_be_changed(name: str) -> None:
+@pytest.mark.parametrize("name", list_models("byteformer*"))
+def test_any_field_of_a_byteformer_can_be_changed(name: str) -> None:
     config = model_config(name)
     small = {"dim": 8 * config.num_heads, "depth": 2, "merge_after": [0], "max_num_tokens": 9, "num_classes": 3}
     others = {"kernel_size": 6, "window_sizes": [4, 5], "window_shifts": [1, 2], "mlp_ratio": 2.0, "dropout": 0.1}
