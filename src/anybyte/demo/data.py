@@ -42,8 +42,8 @@ class DemoSize:
         speakers: voices. Each says every digit once, and speaks in one part only.
     """
 
-    written: tuple[int, int, int] = (1297, 140, 360)
-    speakers: tuple[int, int, int] = (180, 10, 40)
+    written: tuple[int, int, int] = (1377, 60, 360)
+    speakers: tuple[int, int, int] = (130, 10, 40)
 
 
 def format_of(name: str) -> str:
