@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anybyte.config import AugmentConfig
 from anybyte.files.media import encode_audio, encode_image
-from anybyte.files.transform import FileTransform
+from anybyte.reading import FileTransform
 from anybyte.tasks import Sample
 from anybyte.tasks.classify import Classify
 from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts, planned_sizes

@@ -16,8 +16,8 @@ from anybyte.config import DataConfig
 from anybyte.evaluate.report import summarise, write_report
 from anybyte.evaluate.runner import Evaluation, evaluate
 from anybyte.files.sources import Source, open_source, open_splits
-from anybyte.files.transform import FileTransform
 from anybyte.predictor import find_model, load
+from anybyte.reading import FileTransform
 
 RECIPE = "recipe.json"
 _FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")

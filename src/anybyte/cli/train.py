@@ -22,7 +22,7 @@ be set the same way. `anybyte train RECIPE --help` lists them all with the recip
 examples:
   anybyte train folder --data my_files/ --out runs/mine
   anybyte train folder --data my_files.zip --optim.learning_rate 5e-4 --run.epochs 60
-  anybyte train folder --data scans/ --data.format tiff --data.augment.flip --run.max_minutes 30
+  anybyte train folder --data scans/ --reading.format tiff --data.augment.flip --run.max_minutes 30
   torchrun --nproc-per-node 2 -m anybyte train folder --data my_files/
 
 A run that was interrupted goes on where it was when the same command is given again."""

@@ -18,7 +18,7 @@ from anybyte.tasks import Sample, Task
 
 if TYPE_CHECKING:
     from anybyte.files.sources import Source
-    from anybyte.files.transform import FileTransform
+    from anybyte.reading import FileTransform
 
 NO_EPOCH = -1
 """The epoch of validation files: no augmentation, the same randomness each time."""

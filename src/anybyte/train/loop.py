@@ -25,9 +25,9 @@ from accelerate.utils import gather_object
 from anybyte.config import ByteFormerConfig, Recipe
 from anybyte.files.hub import PREFIX as HUB
 from anybyte.files.sources import Splits, open_splits
-from anybyte.files.transform import FileTransform
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.pretrained import CARD, CONFIG, LABELS, WEIGHTS
+from anybyte.reading import FileTransform
 from anybyte.tasks.classify import Classify
 from anybyte.train.card import describe_hardware, model_card
 from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
@@ -105,7 +105,7 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     task = Classify(splits.classes, recipe.optim.label_smoothing)
     bf16 = run.precision == "bf16"
     stepper = Stepper(ByteFormer(recipe.model), task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
-    transform = FileTransform(data.format, data.augment, data.max_bytes)
+    transform = FileTransform(recipe.reading.format, data.augment, data.max_bytes)
     files = [Files(source, transform, run.seed) for source in (splits.train, splits.val)]
     loop = Loop(recipe, stepper, files[0], files[1], log_every)
     loop.resume(identify(recipe, splits.train, splits.val))

@@ -7,7 +7,7 @@ import pytest
 
 from anybyte.config import AugmentConfig
 from anybyte.files.media import Audio, decode, encode_audio, encode_image
-from anybyte.files.transform import FileTransform
+from anybyte.reading import FileTransform
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
 SAMPLES = np.random.default_rng(0).uniform(-0.9, 0.9, 4000).astype(np.float32)

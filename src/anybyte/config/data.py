@@ -1,0 +1,89 @@
+"""Settings of files: where they come from, how they are changed in training, and what a model reads of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes to the media inside a training file, before it is encoded again. All off by default.
+
+    A field that does not fit the medium of a file (a flip for audio) is left out for that file.
+    """
+
+    crop_padding: int = 0
+    """Images: zero-pad by this many pixels on each side, then crop at random back to the size."""
+    flip: bool = False
+    """Images: mirror left-right with probability 1/2."""
+    brightness: float = 0.0
+    """Images: scale pixel values by a factor drawn from [1 - b, 1 + b]."""
+    erase: float = 0.0
+    """Images: probability of overwriting a random rectangle (2% to 20% of the area) with a random value."""
+    gain_db: float = 0.0
+    """Audio: gain drawn from [-g, g] decibels."""
+    shift_seconds: float = 0.0
+    """Audio: delay drawn from [-s, s]; the gap is silence, the end is cut, the length stays."""
+    speed: float = 0.0
+    """Audio: resample by a factor drawn from [1 - s, 1 + s] (pitch and length change together)."""
+    noise_db: float | None = None
+    """Audio: add white noise at a level drawn from [noise_db - 30, noise_db] dB relative to the clip's peak."""
+    time_mask_seconds: float = 0.0
+    """Audio: silence one random stretch of up to this length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where labelled files come from and how they are cut into train, validation and test."""
+
+    path: str = ""
+    """Folder, zip, tar shards, manifest (.csv, .jsonl), parquet, or `hf:name` (see docs/guide.md)."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    val_fraction: float = 0.1
+    """Share of the training files held out for validation when the source has no `val` part."""
+    test_fraction: float = 0.1
+    """Share of all files held out for testing when the source has no `test` part."""
+    split_seed: int = 0
+    max_bytes: int = 256 * 2**20
+    """A training file longer than this is an error that names it."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """What an unreadable or undecodable file does: stop the run, or be left out with a line in the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyConfig:
+    """What is done to the bytes of an encoded file, in the order of the fields (Horton et al. 2023, section 4.3)."""
+
+    order: Literal["stored", "reverse", "random", "roll", "stride", "window"] = "stored"
+    """Order of the bytes: reversed, shuffled anew for each file, rolled by half the length, every 1,024th byte first,
+    or each 1,024 bytes shuffled in one fixed way."""
+    camera_keep: float | None = None
+    """Share of the bytes (pixel channels of `fhwc`) that are ever formed, at fixed places drawn by `seed`; the kept
+    ones stay in order. None: all."""
+    noise: int | None = None
+    """Add a whole number drawn from [-noise, noise] to each byte, modulo 256."""
+    permutation: bool = False
+    """Replace byte values by a secret permutation of them: that of `key`, or without one, drawn by `seed`."""
+    key: str | None = None
+    """Path of a key file (`anybyte privacy keygen`). Model folders keep its fingerprint, never its path or content."""
+    seed: int = 0
+    """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingConfig:
+    """From a stored file to the bytes that a model reads: the same in training, evaluation and use, so that a model's
+    folder keeps it. By default a model reads files as they are stored."""
+
+    format: str | None = None
+    """Write every picture or sound anew in this format (`tiff`, `png:0`, `jpeg:q60`, `fhwc`, `wav:s16`, `mp3`).
+    Several, with commas between: in training one is drawn for each file among those that fit its medium, otherwise the
+    first of those is taken. None: the bytes as they are stored."""
+    image_size: int | None = None
+    """Pictures: resize the short side to 256/224 of this, and take the square of this size in the middle."""
+    rate: int | None = None
+    """Sounds: resample to this many samples a second, and mix channels down to one."""
+    seconds: float | None = None
+    """Sounds: cut or pad with silence at the end to this length."""
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
