@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import anybyte
-from anybyte import predictor as module
 from anybyte.batch import ByteBatch
 from anybyte.predictor import Failure, Prediction, Predictor
+from anybyte.predictor import files as module
 from tests.tiny_model import LABELS, SHAPE, save_tiny_model
 
 

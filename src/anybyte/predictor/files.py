@@ -36,7 +36,7 @@ MAX_BYTES = 2**30
 
 _CHUNK = 2**20
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BUNDLED = Path(__file__).parent / "bundled"
+_BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 @dataclass(frozen=True)
