@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from anybyte.files import ogg
@@ -241,3 +242,47 @@ def _decode_libsndfile(data: bytes, kind: str) -> Audio:
     if expected - len(samples) > (_MP3_FRAME if kind == "mp3" else 0):
         raise ValueError(f"the file is truncated: {len(samples)} of {expected} samples are there")
     return Audio(samples, rate, _LIBSNDFILE_NAMES.get(file.format, kind))
+
+
+def to_mono_rate(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """The sound in one channel, the mean of those it has, at another rate. A sound of that kind comes back as it is.
+
+    Args:
+        samples: float32 [N] or [N, C].
+        rate: Samples a second that it has.
+        new_rate: Samples a second that it shall have.
+
+    Returns:
+        float32 [M], M being N new_rate / rate, rounded, and at least 1.
+
+    Raises:
+        ValueError: `new_rate` is not positive.
+    """
+    if new_rate < 1:
+        raise ValueError(f"rate is {new_rate}; a sound has at least 1 sample a second")
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+    if rate == new_rate:
+        return mono
+    resampled: NDArray[np.float32] = soxr.resample(mono, rate, new_rate, quality="HQ")
+    return resampled if len(resampled) else mono[:1]
+
+
+def to_length(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The first `count` samples, with silence behind them if there are fewer.
+
+    Args:
+        samples: float32 [N] or [N, C].
+
+    Returns:
+        float32 [count] or [count, C].
+
+    Raises:
+        ValueError: `count` is not positive.
+    """
+    if count < 1:
+        raise ValueError(f"a sound cannot be cut to {count} samples; it has at least 1")
+    if len(samples) >= count:
+        return samples[:count]
+    padded = np.zeros((count, *samples.shape[1:]), dtype=np.float32)
+    padded[: len(samples)] = samples
+    return padded

@@ -251,3 +251,34 @@ def _luma_tables() -> list[tuple[int, list[int]]]:
         with Pillow.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             tables.append((quality, picture.quantization[0]))  # type: ignore[attr-defined]
     return tables
+
+
+_MARGIN = 256 / 224
+"""What the evaluations on ImageNet leave around the square that the model sees: short sides of 256, squares of 224."""
+
+
+def centre_square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The square in the middle: the short side resized to 256/224 of `size` (bicubic), then cut.
+
+    Args:
+        pixels: uint8 [H, W, 3] or [H, W].
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 [size, size, 3] or [size, size].
+
+    Raises:
+        ValueError: `size` is not positive.
+    """
+    if size < 1:
+        raise ValueError(f"image_size is {size}; it must be at least 1")
+    height, width = pixels.shape[:2]
+    short, shorter = round(size * _MARGIN), min(height, width)
+    resized = height * short // shorter, width * short // shorter
+    top, left = (round((side - size) / 2) for side in resized)
+    # Only what stays is resized: a long strip of few rows would be huge otherwise. The filter still sees what lies
+    # around the square, so that the result is that of resizing all and cutting then, but for rounding.
+    across, down = width / resized[1], height / resized[0]
+    box = (left * across, top * down, min((left + size) * across, width), min((top + size) * down, height))
+    picture = Pillow.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(picture.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
