@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
-from anybyte.models.pretrained import CONFIG
-from anybyte.models.zoo import load_pretrained
+from anybyte.models.pretrained import CONFIG, Pretrained
 
 Item: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 Precision: TypeAlias = Literal["fp32", "bf16"]
@@ -66,28 +65,18 @@ class Failure:
     error: ValueError | OSError
 
 
-def load(
-    name_or_path: str | os.PathLike[str], device: str | torch.device | None = None, precision: Precision | None = None
+def load_classifier(
+    folder: Path,
+    model: Pretrained,
+    labels: tuple[str, ...] | None,
+    device: str | torch.device,
+    precision: Precision | None = None,
 ) -> Predictor:
-    """A predictor of a model: from its folder or a training run's, by its bundled name, or from the Hugging Face hub.
-
-    Args:
-        name_or_path: a path, a bundled name, or an id `org/name` of the hub, tried in that order. From the hub only
-            JSON, safetensors and Markdown files are fetched.
-        device: where to compute. None: the GPU if there is one.
-        precision: `bf16` computes under autocast; `fp32` and None do not.
+    """The predictor of a model that classifies files; labels that it has no names for are numbers.
 
     Raises:
-        ValueError: there is no such model, or its folder is damaged; the message names folder and file. Pickled weights
-            are never loaded.
+        ValueError: it does not classify files.
     """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = find_model(name_or_path)
-    try:
-        model, labels = load_pretrained(folder)
-    except (TypeError, RuntimeError, OverflowError) as error:  # a wrong kind or size of field fails where it is used
-        raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
     if not hasattr(model.config, "num_classes"):
         raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
     if labels is None:
