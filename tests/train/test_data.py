@@ -15,7 +15,7 @@ from anybyte.files.media import encode_audio, encode_image
 from anybyte.reading import FileTransform
 from anybyte.tasks import Sample
 from anybyte.tasks.classify import Classify
-from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts, planned_sizes
+from anybyte.train.data import NO_EPOCH, Deal, Files, Keyed, Part, Plan, Problem, load_parts, planned_sizes
 
 from .standins import MemorySource, make_files
 
@@ -89,14 +89,14 @@ def noisy_sounds(count: int) -> MemorySource:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # torch forks its workers
 def test_augmentation_is_a_files_own() -> None:
-    files = Files(noisy_sounds(12), FileTransform("wav:s16", AugmentConfig(gain_db=6, noise_db=-20)), seed=5)
-    plan = Plan(planned_sizes(files.source, files.transform), 4, 10**6, 0)
+    files = Files(noisy_sounds(12), FileTransform("wav:s16", AugmentConfig(gain_db=6, noise_db=-20)))
+    plan = Plan(files.sizes(), 4, 10**6, 0)
     task, runs = Classify(files.source.classes), []
     for workers, world in ((0, 1), (2, 1), (0, 2)):
         contents = {}
         for rank in range(world):
             deal = Deal(plan, range(2), rank, world, parts=1)
-            for number, part in enumerate(load_parts(files, task, deal, workers, pin_memory=False)):
+            for number, part in enumerate(load_parts(files, task, deal, seed=5, num_workers=workers)):
                 epoch = number // 3
                 for index, data in zip(part.indices, part.inputs.split(), strict=True):
                     contents[epoch, index] = data.numpy().tobytes()
@@ -107,17 +107,18 @@ def test_augmentation_is_a_files_own() -> None:
 
 
 def test_validation_files_are_not_augmented() -> None:
-    files = Files(noisy_sounds(1), FileTransform(None, AugmentConfig(gain_db=6)), seed=0)
-    (_, plain), (_, changed) = files[NO_EPOCH, 0], files[0, 0]
+    files = Files(noisy_sounds(1), FileTransform(None, AugmentConfig(gain_db=6)))
+    keyed = Keyed(files, seed=0)
+    (_, plain), (_, changed) = keyed[NO_EPOCH, 0], keyed[0, 0]
     assert isinstance(plain, Sample)
     assert isinstance(changed, Sample)
     assert plain.data == files.source.read(0) != changed.data
 
 
 def test_a_bad_file_is_named_and_left_out_of_its_part() -> None:
-    files = Files(MemorySource([*make_files(3, 0), ("empty", 0, b"")], broken=["low/0-0"]), FileTransform(), 0)
+    files = Files(MemorySource([*make_files(3, 0), ("empty", 0, b"")], broken=["low/0-0"]), FileTransform())
     deal = Deal(Plan(np.ones(4, dtype=np.int64), 4, 100, 0), [NO_EPOCH], 0, 1, 1)
-    (part,) = load_parts(files, Classify(files.source.classes), deal, 0, False)
+    (part,) = load_parts(files, Classify(files.source.classes), deal, seed=0)
     assert isinstance(part, Part)
     assert part.indices == (1, 2)
     assert len(part.inputs) == len(part.targets) == 2
@@ -125,10 +126,10 @@ def test_a_bad_file_is_named_and_left_out_of_its_part() -> None:
 
 
 def test_a_part_without_files_is_a_placeholder() -> None:
-    files = Files(MemorySource(make_files(2, 0), broken=["low/0-0", "middle/0-1"]), FileTransform(), 0)
+    files = Files(MemorySource(make_files(2, 0), broken=["low/0-0", "middle/0-1"]), FileTransform())
     plan = Plan(np.ones(2, dtype=np.int64), 2, 100, 0)
     for deal in (Deal(plan, [0], 2, 3, 1), Deal(plan, [0], 0, 1, 1)):  # dealt nothing; dealt only bad files
-        (part,) = load_parts(files, Classify(files.source.classes), deal, 0, False)
+        (part,) = load_parts(files, Classify(files.source.classes), deal, seed=0)
         assert part.is_placeholder
         assert len(part.inputs) == 1
         assert part.num_bytes == 0

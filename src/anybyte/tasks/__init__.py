@@ -1,4 +1,4 @@
-"""What a model is trained for. A `Task` is all that the training loop knows of it.
+"""What a model is trained for, and on. A `Task` and its `Examples` are all that the training loop knows of it.
 
 Every quantity that leaves a task is additive: a loss is a sum and comes with the count it is a sum over, and what
 validation measures is a dict of sums. So the loop may cut a batch into parts, deal it to processes and add up the
@@ -7,32 +7,79 @@ pieces, and the result is that of the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One file, read and transformed, on its way into a batch.
+    """One example, read and transformed, on its way into a batch.
 
     Attributes:
-        data: what the model may read.
-        label: index of its class, -1 if it has none.
-        rng: this file's own randomness in this epoch. What a task draws from it (a mask, say) is the same in any
+        data: what the model may read: the bytes of a file, an array, arrays by name.
+        label: what it should answer; for files the index of their class, -1 if they have none.
+        rng: this example's own randomness in this epoch. What a task draws from it (a mask, say) is the same in any
             batch, process or restart.
     """
 
-    data: bytes
-    label: int
+    data: Any
+    label: Any
     rng: np.random.Generator
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its data."""
+        return _num_bytes(self.data)
+
+
+def _num_bytes(data: Any) -> int:
+    if isinstance(data, Mapping):
+        return sum(map(_num_bytes, data.values()))
+    return int(data.nbytes) if isinstance(data, np.ndarray) else len(data)
+
+
+class Examples(Protocol):
+    """What a task learns from: files, arrays in memory, texts, pairs of frames. Picklable; `read` runs in workers.
+
+    Examples know nothing of seeds and epochs: the loop hands them the randomness of each reading.
+    """
+
+    def __len__(self) -> int:
+        """How many there are; none is allowed for validation."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What messages call an example: the path of a file."""
+        ...
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes that the model reads of each, about: int64 [examples]. Batches are planned by them."""
+        ...
+
+    def identity(self) -> str:
+        """A digest that tells these examples from others, by which a checkpoint knows its own."""
+        ...
+
+    def read(self, index: int, rng: np.random.Generator | None) -> tuple[Any, Any]:
+        """(data, label) of an example, changed at random by `rng`; None: as it is, for validation.
+
+        Raises:
+            ValueError, OSError: it cannot be used; the run leaves it out or stops, as `data.on_error` says.
+        """
+        ...
+
+    def blank(self) -> tuple[Any, Any]:
+        """(data, label) of a made-up example, for a process that has none in a step; its loss does not count."""
+        ...
 
 
 class Task(Protocol):
-    """What the loop asks of a task. Tasks are picklable: `collate` runs in data loading processes.
+    """What the loop asks of a task. Tasks are picklable: `collate` runs in workers.
 
     The inputs are whatever the model takes, the targets whatever the loss compares with: tensors, lists and dicts of
     them, or objects with `.to(device)` and `.pin_memory()`.

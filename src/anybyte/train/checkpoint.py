@@ -27,7 +27,7 @@ from anybyte.config import Recipe
 from anybyte.train.optim import MovingAverage
 
 if TYPE_CHECKING:
-    from anybyte.files.sources import Source
+    from anybyte.tasks import Examples
 
 FREE_RUN_FIELDS = frozenset(
     {
@@ -218,15 +218,13 @@ def gather(named: Iterable[tuple[str, Tensor]], keep: bool) -> dict[str, Tensor]
     return whole
 
 
-def identify(recipe: Recipe, train: Source, val: Source) -> dict[str, Any]:
-    """What makes a run what it is: the fields of its recipe that decide what is computed, and the files it reads."""
+def identify(recipe: Recipe, train: Examples, val: Examples) -> dict[str, Any]:
+    """What makes a run what it is: the fields of its recipe that decide what is computed, and what it learns from."""
     fields: dict[str, Any] = dataclasses.asdict(recipe)
     fields["run"] = {key: value for key, value in fields["run"].items() if key not in FREE_RUN_FIELDS}
     fields.pop("name")
     fields["data"].pop("path")  # the files themselves say what they are, wherever they lie and however that is spelt
-    digest = hashlib.sha256()
-    for entry in (*train.entries, *val.entries):
-        digest.update(f"{entry.name}\0{entry.label}\0{entry.size}\n".encode(errors="surrogateescape"))
+    digest = hashlib.sha256("\n".join((train.identity(), val.identity())).encode())
     return json.loads(json.dumps(fields | {"files": digest.hexdigest()}))  # type: ignore[no-any-return]
 
 
@@ -241,7 +239,7 @@ def check_identity(saved: dict[str, Any], now: dict[str, Any], path: Path) -> No
         if was.get(field) == is_.get(field):
             continue
         what = (
-            "the names, labels or sizes of the files have changed since"
+            "the files have changed since: their names, labels or sizes"
             if field == "files"
             else f"{field} was {was.get(field)!r} there and is {is_.get(field)!r} now"
         )

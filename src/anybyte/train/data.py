@@ -1,12 +1,13 @@
-"""From a source of files to the parts of each optimiser step.
+"""From examples (files, arrays) to the parts of each optimiser step.
 
-Which files a step reads is drawn once for all processes, from (seed, epoch) alone; then the files are dealt to the
-processes and cut into accumulation parts. Each file's augmentation is seeded by (seed, epoch, index). So neither
+Which examples a step reads is drawn once for all processes, from (seed, epoch) alone; then they are dealt to the
+processes and cut into accumulation parts. Each one's augmentation is seeded by (seed, epoch, index). So neither
 workers, processes, parts nor a restart change what is computed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from anybyte.tasks import Sample, Task
+from anybyte.tasks import Examples, Sample, Task
 
 if TYPE_CHECKING:
     from anybyte.files.sources import Source
@@ -59,54 +60,83 @@ class Part(NamedTuple):
         return not self.indices
 
 
-class Files(Dataset[tuple[int, Sample | Problem]]):
-    """The files of a source, each read, augmented and encoded when it is asked for.
-
-    A file that fails comes out as a `Problem`, not as an exception: the process that trains decides what becomes of it.
+class Files:
+    """The files of a source as `Examples` of their classes, each augmented and encoded when it is read.
 
     Args:
         source: where the files are.
-        transform: applied to each file; it receives a generator for augmentation except in `NO_EPOCH`.
-        seed: of all randomness.
+        transform: applied to each file; it receives a generator for augmentation except in validation.
     """
 
-    def __init__(self, source: Source, transform: FileTransform, seed: int) -> None:
+    def __init__(self, source: Source, transform: FileTransform) -> None:
         self.source = source
         self.transform = transform
-        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.source.entries)
+
+    def name(self, index: int) -> str:
+        return self.source.entries[index].name
+
+    def sizes(self) -> Indices:
+        return planned_sizes(self.source, self.transform)
+
+    def identity(self) -> str:
+        """Of the files' names, labels and sizes, wherever they lie."""
+        digest = hashlib.sha256()
+        for entry in self.source.entries:
+            digest.update(f"{entry.name}\0{entry.label}\0{entry.size}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def read(self, index: int, rng: np.random.Generator | None) -> tuple[bytes, int]:
+        entry = self.source.entries[index]
+        return self.transform(self.source.read(index), entry.name, rng), entry.label
+
+    def blank(self) -> tuple[bytes, int]:
+        return b"\0", 0
+
+
+class Keyed(Dataset[tuple[int, Sample | Problem]]):
+    """Examples by (epoch, index), each with randomness of its own.
+
+    One that fails comes out as a `Problem`, not as an exception: the process that trains decides what becomes of it.
+
+    Args:
+        examples: to read from.
+        seed: of all randomness.
+    """
+
+    def __init__(self, examples: Examples, seed: int) -> None:
+        self.examples = examples
+        self.seed = seed
 
     def __getitem__(self, key: Key) -> tuple[int, Sample | Problem]:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch + 1, index + 1])
         if index < 0:
-            return index, Sample(b"\0", 0, rng)
-        entry = self.source.entries[index]
+            return index, Sample(*self.examples.blank(), rng)
         try:
-            data = self.source.read(index)
-            data = self.transform(data, entry.name, None if epoch == NO_EPOCH else rng)
+            data, label = self.examples.read(index, None if epoch == NO_EPOCH else rng)
         except OSError as error:
-            return index, Problem(entry.name, error.strerror or str(error))
+            return index, Problem(self.examples.name(index), error.strerror or str(error))
         except ValueError as error:
-            return index, Problem(entry.name, str(error))
-        return index, Sample(data, entry.label, rng)
+            return index, Problem(self.examples.name(index), str(error))
+        return index, Sample(data, label, rng)
 
 
 class Collate:
     """Samples to a `Part`. A class, not a closure, so that it can be sent to workers."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, examples: Examples) -> None:
+        self.task, self.examples = task, examples
 
     def __call__(self, items: list[tuple[int, Sample | Problem]]) -> Part:
         good = [(index, item) for index, item in items if isinstance(item, Sample)]
         problems = tuple(item for _, item in items if isinstance(item, Problem))
-        samples = [sample for _, sample in good] or [Sample(b"\0", 0, np.random.default_rng(0))]
+        samples = [sample for _, sample in good] or [Sample(*self.examples.blank(), np.random.default_rng(0))]
         inputs, targets = self.task.collate(samples)
         indices = tuple(index for index, _ in good if index >= 0)
-        num_bytes = sum(len(sample.data) for sample in samples) if indices else 0
+        num_bytes = sum(sample.num_bytes for sample in samples) if indices else 0
         return Part(inputs, targets, indices, num_bytes, problems)
 
 
@@ -114,7 +144,7 @@ class Plan:
     """Which files each step of an epoch reads.
 
     Args:
-        sizes: int64 [files], bytes of each file as the model reads it (see `planned_sizes`).
+        sizes: int64 [files], bytes of each file as the model reads it (`Examples.sizes`).
         batch_files: files in a batch, at most.
         batch_bytes: bytes in a batch, at most; a longer file is a batch of its own.
         seed: of the shuffles.
@@ -185,12 +215,14 @@ class Deal:
             yield [(epoch, index) for index in mine[part :: self.parts].tolist()] or [(epoch, -1)]
 
 
-def load_parts(files: Files, task: Task, deal: Deal, num_workers: int, pin_memory: bool) -> Iterable[Part]:
+def load_parts(
+    examples: Examples, task: Task, deal: Deal, *, seed: int, num_workers: int = 0, pin_memory: bool = False
+) -> Iterable[Part]:
     """The parts that `deal` names, in its order, read ahead by `num_workers` processes (0: read when asked for)."""
     return DataLoader(
-        files,
+        Keyed(examples, seed),
         batch_sampler=deal,
-        collate_fn=Collate(task),
+        collate_fn=Collate(task, examples),
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,

@@ -28,10 +28,11 @@ from anybyte.files.sources import Splits, open_splits
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.pretrained import CARD, CONFIG, LABELS, WEIGHTS
 from anybyte.reading import FileTransform
+from anybyte.tasks import Examples
 from anybyte.tasks.classify import Classify
 from anybyte.train.card import describe_hardware, model_card
 from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
-from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts, planned_sizes
+from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
 from anybyte.train.step import NotFinite, Refused, Stepper, create_accelerator
@@ -106,9 +107,9 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     bf16 = run.precision == "bf16"
     stepper = Stepper(ByteFormer(recipe.model), task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
     transform = FileTransform(recipe.reading.format, data.augment, data.max_bytes)
-    files = [Files(source, transform, run.seed) for source in (splits.train, splits.val)]
+    files = [Files(source, transform) for source in (splits.train, splits.val)]
     loop = Loop(recipe, stepper, files[0], files[1], log_every)
-    loop.resume(identify(recipe, splits.train, splits.val))
+    loop.resume(identify(recipe, *files))
     if loop.is_main and given not in (len(splits.classes), ByteFormerConfig().num_classes):
         print(f"model.num_classes follows the data: {len(splits.classes)}, not {given}", file=sys.stderr)
     loop.fit()
@@ -119,24 +120,23 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
 
 
 class Loop:
-    """One run of a task over files; call `resume`, then `fit`.
+    """One run of a task over examples; call `resume`, then `fit`.
 
     Args:
-        recipe: its optimiser and run settings, and what to do with files that cannot be used.
+        recipe: its optimiser and run settings, and what to do with examples that cannot be used.
         stepper: the model in training.
-        train, val: the files; `val` may be empty, then the newest weights are the best.
+        train, val: the examples; `val` may be empty, then the newest weights are the best.
         log_every: steps between lines of the log.
     """
 
-    def __init__(self, recipe: Recipe, stepper: Stepper, train: Files, val: Files, log_every: int = 10) -> None:
+    def __init__(self, recipe: Recipe, stepper: Stepper, train: Examples, val: Examples, log_every: int = 10) -> None:
         run = recipe.run
         self.recipe, self.run, self.optim = recipe, run, recipe.optim
         self.skip_problems = recipe.data.on_error == "skip"
         self.stepper, self.train, self.val, self.log_every = stepper, train, val, log_every
         self.is_main = stepper.accelerator.is_main_process
         self.train_plan, self.val_plan = (
-            Plan(planned_sizes(files.source, files.transform), run.batch_files, run.batch_bytes, run.seed)
-            for files in (train, val)
+            Plan(examples.sizes(), run.batch_files, run.batch_bytes, run.seed) for examples in (train, val)
         )
         self.total_steps = run.epochs * len(self.train_plan.epoch(0))
         self.total_steps = min(self.total_steps, run.max_steps or self.total_steps)
@@ -293,12 +293,17 @@ class Loop:
     def _is_anyone_late(self) -> bool:
         return self.stepper.sum([self._is_late()])[0] > 0
 
-    def _parts(self, files: Files, plan: Plan, epochs: Sequence[int], skip: int = 0) -> Iterator[Part]:
-        accelerator = self.stepper.accelerator
-        rank, world = accelerator.process_index, accelerator.num_processes
-        deal = Deal(plan, epochs, rank, world, self.run.accumulation, skip)
-        pin_memory = accelerator.device.type == "cuda"
-        for part in load_parts(files, self.stepper.task, deal, self.run.num_workers, pin_memory):
+    def _parts(self, examples: Examples, plan: Plan, epochs: Sequence[int], skip: int = 0) -> Iterator[Part]:
+        accelerator, run = self.stepper.accelerator, self.run
+        deal = Deal(plan, epochs, accelerator.process_index, accelerator.num_processes, run.accumulation, skip)
+        for part in load_parts(
+            examples,
+            self.stepper.task,
+            deal,
+            seed=run.seed,
+            num_workers=run.num_workers,
+            pin_memory=accelerator.device.type == "cuda",
+        ):
             self._report(part.problems)
             yield part
 
@@ -331,12 +336,13 @@ class Loop:
             where = self._where(max(0, self.state.step - 1))
             raise ValueError(f"{what[0]} is not finite after {where}. These weights were not kept. {_ADVICE}")
 
-    def _refuse(self, kind: str, files: Files) -> NoReturn:
-        """Says why none of the files could be used. All processes call this."""
+    def _refuse(self, kind: str, examples: Examples) -> NoReturn:
+        """Says why none of the examples could be used. All processes call this."""
         self._share_problems()
-        names = {entry.name for entry in files.source.entries}
+        names = {examples.name(index) for index in range(len(examples))}
         problems = [str(problem) for name, problem in self.problems.items() if name in names]
-        raise ValueError(f"none of the {len(files)} {kind} files could be used: {'; '.join(problems[:_MAX_PROBLEMS])}")
+        which = f"none of the {len(examples)} {kind} files"
+        raise ValueError(f"{which} could be used: {'; '.join(problems[:_MAX_PROBLEMS])}")
 
     def _where(self, step: int, indices: Sequence[int] = ()) -> str:
         files = f", files: {_list_names(self.train, indices)}" if indices else ""
@@ -351,13 +357,13 @@ def _remove_model(folder: Path) -> None:
         folder.rmdir()
 
 
-def _about(error: Refused, files: Files) -> str:
+def _about(error: Refused, examples: Examples) -> str:
     """What the model refused, with the files in question; the longest come first, being the likeliest."""
-    return f"{error} (files: {_list_names(files, error.indices[::-1])})"
+    return f"{error} (files: {_list_names(examples, error.indices[::-1])})"
 
 
-def _list_names(files: Files, indices: Sequence[int]) -> str:
-    names = [files.source.entries[index].name for index in indices]
+def _list_names(examples: Examples, indices: Sequence[int]) -> str:
+    names = [examples.name(index) for index in indices]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     return ", ".join(names[:_MAX_NAMES]) + more
 
