@@ -17,14 +17,17 @@ _LONG = 2**20
 """Scores of one head beyond which the form of attention must be one that never holds all of them."""
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(width)) v over [batch, heads, tokens, width]; `keys` is True at keys to look at."""
+def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """softmax(q k^T / sqrt(width)) v over [batch, heads, tokens, width]; `keys` is True at keys to look at.
+
+    `dropout` is the share of weights that are dropped. On a CPU any of it takes the form that holds all scores.
+    """
     dtype = v.dtype
     if v.requires_grad and v.device.type == "cpu":
         # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
         q, k, v = (x.to(torch.promote_types(dtype, torch.float32)) for x in (q, k, v))
     with torch.autocast(v.device.type, enabled=False):
-        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).to(dtype)
+        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout).to(dtype)
         return out
 
 
@@ -135,8 +138,11 @@ class AttentionLayer(nn.Module):
         config: AttentionConfig,
         gelu: Literal["tanh", "erf"],
         masked_rows: Literal["zero", "uniform"],
+        dropout: float = 0.0,
     ) -> None:
+        """`dropout` acts in training on the weights of attention, on what it found, and on what the MLP adds."""
         super().__init__()
+        self.dropout = dropout
         source_dim = dim if key_dim is None else key_dim
         qk = source_dim if config.qk_channels is None else config.qk_channels
         v = qk if config.v_channels is None else config.v_channels
@@ -177,11 +183,22 @@ class AttentionLayer(nn.Module):
         normed = self.norm(x)
         if source is None:
             source = self._heads(self.key(normed)), self._heads(self.value(normed))
-        found = self._attend(self._heads(self.query(normed)), *source, keep, keep_queries)
-        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        return self.finish(x, self._attend(self._heads(self.query(normed)), *source, keep, keep_queries))
+
+    def queries(self, x: Float[Tensor, "batch queries dim"]) -> Float[Tensor, "batch heads queries width"]:
+        """What x looks for."""
+        return self._heads(self.query(self.norm(x)))
+
+    def finish(
+        self, x: Float[Tensor, "batch queries dim"], found: Float[Tensor, "batch heads queries width"]
+    ) -> Float[Tensor, "batch queries dim"]:
+        """x after the layer, from what its queries found."""
+        out = self._drop(self.out(found.transpose(1, 2).flatten(2)))
         x = x + out if self.query_residual else out
-        widened: Tensor = self.mlp(self.norm_mlp(x))
-        return x + widened
+        return x + self._drop(self.mlp(self.norm_mlp(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
     def _heads(self, x: Tensor) -> Tensor:
         """[batch, tokens, heads * width] -> [batch, heads, tokens, width]."""
@@ -197,14 +214,14 @@ class AttentionLayer(nn.Module):
             keys = (keep | masked)[:, None, None]
         if keep_queries is not None:
             masked = ~keep_queries if masked is None else masked | ~keep_queries
-        out = _attend_widths(q, k, v, keys)
+        out = _attend_widths(q, k, v, keys, self.dropout if self.training else 0.0)
         if masked is None:
             return out
         instead = v.mean(dim=2, keepdim=True) if self.masked_rows == "uniform" else out.new_zeros(())
         return torch.where(masked[:, None, :, None], instead, out)
 
 
-def _attend_widths(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tensor:
+def _attend_widths(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None, dropout: float = 0.0) -> Tensor:
     """`attend` for values of another width than keys.
 
     The form that holds no matrix of scores wants equal widths on a CPU, so that long arrays are padded by zeros, which
@@ -212,8 +229,8 @@ def _attend_widths(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None) -> Tens
     """
     qk, width = q.shape[-1], v.shape[-1]
     if qk == width or q.shape[2] * k.shape[2] < _LONG:
-        return attend(q, k, v, keys)
+        return attend(q, k, v, keys, dropout)
     wide = max(qk, width)
     # The scale follows the padded width: make up for it.
     q = F.pad(q * (wide / qk) ** 0.5, (0, wide - qk))
-    return attend(q, F.pad(k, (0, wide - qk)), F.pad(v, (0, wide - width)), keys)[..., :width]
+    return attend(q, F.pad(k, (0, wide - qk)), F.pad(v, (0, wide - width)), keys, dropout)[..., :width]
