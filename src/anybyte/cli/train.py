@@ -75,4 +75,6 @@ def parse_recipe(name: str, options: list[str]) -> Recipe:
         prog=f"anybyte train {name}",
         description=description,
         use_underscores=True,
+        # The kinds of model, task and positions are the recipe's; their fields are options.
+        config=(tyro.conf.AvoidSubcommands,),
     )

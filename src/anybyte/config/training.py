@@ -7,6 +7,8 @@ from typing import Literal
 
 from anybyte.config.byteformer import ByteFormerConfig
 from anybyte.config.data import DataConfig, ReadingConfig
+from anybyte.config.perceiver import PerceiverConfig
+from anybyte.config.tasks import ClassifyConfig, TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +64,11 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run of a byte classifier, from files to a model folder."""
+    """One training run, from data to a model folder."""
 
     name: str = "custom"
-    model: ByteFormerConfig = field(default_factory=ByteFormerConfig)
+    task: TaskConfig = field(default_factory=ClassifyConfig)
+    model: ByteFormerConfig | PerceiverConfig = field(default_factory=ByteFormerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     reading: ReadingConfig = field(default_factory=ReadingConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
