@@ -67,6 +67,8 @@ class PrivacyConfig:
     """Replace byte values by a secret permutation of them: that of `key`, or without one, drawn by `seed`."""
     key: str | None = None
     """Path of a key file (`anybyte privacy keygen`). Model folders keep its fingerprint, never its path or content."""
+    fingerprint: str | None = None
+    """Of the key that is meant (`anybyte privacy fingerprint`): any other is refused. Model folders fill it in."""
     seed: int = 0
     """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation."""
 

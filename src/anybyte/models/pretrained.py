@@ -1,4 +1,5 @@
-"""A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card). Never a pickle.
+"""A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card), and `reading.json` where
+files are not read as they are stored. Never a pickle.
 
 Reading one runs nothing from it. Folders are written beside their place and moved there whole, so that none is ever
 half-written.
@@ -21,9 +22,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from anybyte.config import ReadingConfig
+from anybyte.privacy.protect import check_privacy
+from anybyte.reading import as_json, check_reading
+
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 LABELS = "labels.json"
+READING = "reading.json"
 CARD = "README.md"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
@@ -35,7 +41,11 @@ class Pretrained(nn.Module):
     config: Any
 
     def save_pretrained(
-        self, folder: str | os.PathLike[str], labels: Sequence[str] | None = None, card: str | None = None
+        self,
+        folder: str | os.PathLike[str],
+        labels: Sequence[str] | None = None,
+        card: str | None = None,
+        reading: ReadingConfig | None = None,
     ) -> None:
         """Write the model folder, in place of a model that it may hold; other files in it stay.
 
@@ -43,6 +53,7 @@ class Pretrained(nn.Module):
             folder: where; made if missing.
             labels: names of the classes, in the order of the logits.
             card: Markdown that says what the model is.
+            reading: what the model reads of a file. None: files as they are stored.
 
         Raises:
             ValueError: the number of labels is not the number of classes.
@@ -65,8 +76,10 @@ class Pretrained(nn.Module):
                 (staging / LABELS).write_text(names + "\n", encoding="utf-8")
             if card is not None:
                 (staging / CARD).write_text(card, encoding="utf-8")
+            if reading is not None and reading != ReadingConfig():
+                (staging / READING).write_text(json.dumps(as_json(reading), indent=2) + "\n", encoding="utf-8")
             folder.mkdir(exist_ok=True)
-            for name in (WEIGHTS, LABELS, CARD, CONFIG):
+            for name in (WEIGHTS, LABELS, CARD, READING, CONFIG):
                 if (staging / name).exists():
                     os.replace(staging / name, folder / name)
                 else:  # of another model that was here before
@@ -111,6 +124,29 @@ def read_labels(folder: str | os.PathLike[str]) -> tuple[str, ...] | None:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{path} is not a list of strings")
     return tuple(labels)
+
+
+def read_reading(folder: str | os.PathLike[str]) -> ReadingConfig:
+    """What the model in a folder reads of a file; without `reading.json`, files as they are stored.
+
+    Raises:
+        ValueError: the file does not hold such settings; the message names it.
+    """
+    path = Path(folder) / READING
+    if not path.exists():
+        return ReadingConfig()
+    values = _read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a group of settings")
+    if isinstance(values.get("privacy"), dict) and "key" in values["privacy"]:
+        raise ValueError(f"{path} names a key: a model's folder holds the fingerprint only")
+    config: ReadingConfig = parse_config(ReadingConfig, values, where=str(path))
+    try:
+        check_reading(config)
+        check_privacy(config.privacy)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return config
 
 
 def parse_config(config_class: type, values: dict[str, Any], where: str) -> Any:

@@ -15,6 +15,7 @@ from torch import nn
 
 import anybyte
 from anybyte.config import Recipe
+from anybyte.reading import as_json
 
 _LISTED_CLASSES = 20
 
@@ -29,6 +30,7 @@ def model_card(
     settings = asdict(recipe)
     settings["data"]["path"] = data
     settings["run"].pop("out")
+    settings["reading"] = as_json(recipe.reading)
     return "\n".join(
         [
             f"# {recipe.name}",
@@ -40,7 +42,7 @@ def model_card(
             "|---|---|",
             f"| recipe | `{recipe.name}` |",
             f"| data | `{data}` |",
-            f"| format read | {recipe.data.format or 'the files as they are stored'} |",
+            f"| format read | {recipe.reading.format or 'the files as they are stored'} |",
             f"| parameters | {sum(p.numel() for p in model.parameters()):,} |",
             f"| seed | {recipe.run.seed} |",
             f"| training time | {seconds / 60:.1f} minutes |",

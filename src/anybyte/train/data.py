@@ -19,7 +19,7 @@ from anybyte.tasks import Examples, Sample, Task
 
 if TYPE_CHECKING:
     from anybyte.files.sources import Source
-    from anybyte.reading import FileTransform
+    from anybyte.reading import Reading
 
 NO_EPOCH = -1
 """The epoch of validation files: no augmentation, the same randomness each time."""
@@ -68,7 +68,7 @@ class Files:
         transform: applied to each file; it receives a generator for augmentation except in validation.
     """
 
-    def __init__(self, source: Source, transform: FileTransform) -> None:
+    def __init__(self, source: Source, transform: Reading) -> None:
         self.source = source
         self.transform = transform
 
@@ -229,7 +229,7 @@ def load_parts(
     )
 
 
-def planned_sizes(source: Source, transform: FileTransform) -> Indices:
+def planned_sizes(source: Source, transform: Reading) -> Indices:
     """Bytes that the model will read of each file: int64 [files].
 
     Exact where files are read as they are stored. Where they are encoded anew, a few are, and the others' sizes follow

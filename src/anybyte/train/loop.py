@@ -26,8 +26,8 @@ from anybyte.config import ByteFormerConfig, Recipe
 from anybyte.files.hub import PREFIX as HUB
 from anybyte.files.sources import Splits, open_splits
 from anybyte.models.byteformer import ByteFormer
-from anybyte.models.pretrained import CARD, CONFIG, LABELS, WEIGHTS
-from anybyte.reading import FileTransform
+from anybyte.models.pretrained import CARD, CONFIG, LABELS, READING, WEIGHTS
+from anybyte.reading import Reading
 from anybyte.tasks import Examples
 from anybyte.tasks.classify import Classify
 from anybyte.train.card import describe_hardware, model_card
@@ -106,7 +106,8 @@ def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) 
     task = Classify(splits.classes, recipe.optim.label_smoothing)
     bf16 = run.precision == "bf16"
     stepper = Stepper(ByteFormer(recipe.model), task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
-    transform = FileTransform(recipe.reading.format, data.augment, data.max_bytes)
+    transform = Reading(recipe.reading, data.augment, data.max_bytes)
+    recipe = dataclasses.replace(recipe, reading=transform.config)
     files = [Files(source, transform) for source in (splits.train, splits.val)]
     loop = Loop(recipe, stepper, files[0], files[1], log_every)
     loop.resume(identify(recipe, *files))
@@ -351,7 +352,7 @@ class Loop:
 
 def _remove_model(folder: Path) -> None:
     """Removes a model, and its folder if nothing else is in it."""
-    for name in (CONFIG, WEIGHTS, LABELS, CARD):
+    for name in (CONFIG, WEIGHTS, LABELS, READING, CARD):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -411,5 +412,5 @@ def _write_results(recipe: Recipe, classes: Sequence[str], state: State, hardwar
     model.load_state_dict(weights)
     best = metadata["state"]["best"]
     card = model_card(recipe, classes, best, seconds=state.seconds, model=model, hardware=hardware)
-    model.save_pretrained(out / "model", labels=classes, card=card)
+    model.save_pretrained(out / "model", labels=classes, card=card, reading=recipe.reading)
     draw_curves(read_log(out / "log.jsonl"), out / "curves.png")

@@ -1,0 +1,125 @@
+"""The order of byte values from the smoothness of pictures and sounds, without any file to compare with.
+
+Neighbouring pixels and samples have near values. So the values that often occur side by side are near each other, and
+ordering them along a line is a seriation problem: the Fiedler vector of the co-occurrence graph sorts them (Atkins,
+Boman and Hendrickson 1998), up to the direction. Noise added modulo 256 closes the line to a circle, and the two first
+vectors give an angle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anybyte.privacy.attacks.guesses import UNKNOWN, Guess
+from anybyte.privacy.attacks.matching import Renaming, agreement
+from anybyte.privacy.attacks.statistics import NUM_VALUES, Counts
+
+
+def affinity(tables: Counts) -> Counts:
+    """How much more often values meet than their frequencies explain, over all relations: float64 [256, 256]."""
+    together = tables.sum(axis=0)
+    together = together + together.T
+    frequency = together.sum(axis=1)
+    scale = np.sqrt(np.maximum(frequency, 1))
+    normalised: Counts = together / scale[:, None] / scale[None, :]
+    np.fill_diagonal(normalised, 0)
+    return normalised
+
+
+def seriate(affinities: Counts, circle: bool = False) -> NDArray[np.int64]:
+    """The values that have any affinity, sorted along the line or circle that it suggests: int64 [n].
+
+    Args:
+        affinities: float64 [256, 256], symmetric, not negative.
+        circle: whether the order closes; it then starts anywhere.
+    """
+    present = np.flatnonzero(affinities.sum(axis=1) > 0)
+    if len(present) < 3:
+        return present
+    weights = affinities[np.ix_(present, present)]
+    degrees = weights.sum(axis=1)
+    scale = 1 / np.sqrt(degrees)
+    vectors = np.linalg.eigh(scale[:, None] * weights * scale[None, :])[1] * scale[:, None]
+    first = vectors[:, -2]
+    keys = np.arctan2(vectors[:, -3] / vectors[:, -3].std(), first / first.std()) if circle else first
+    order: NDArray[np.int64] = present[_polish(weights, np.argsort(keys, kind="stable"), circle)]
+    return order
+
+
+def spread(order: NDArray[np.int64]) -> Guess:
+    """Plain values for an order of sent values, evenly from 0 to 255: int16 [256], UNKNOWN for those not in it."""
+    guess = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16)
+    guess[order] = np.rint(np.linspace(0, NUM_VALUES - 1, len(order))).astype(np.int16)
+    return guess
+
+
+def by_histogram(order: NDArray[np.int64], sent: Counts, public: Counts) -> Guess:
+    """Plain values for an order of sent values, so that their distribution becomes that of public files.
+
+    Args:
+        order: int64 [n], from dark to bright.
+        sent: float64 [256], how often each sent value occurs.
+        public: float64 [256], how often each plain value does elsewhere.
+    """
+    guess = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16)
+    share = sent[order] / max(1.0, sent[order].sum())
+    middle = np.cumsum(share) - share / 2
+    levels = np.cumsum(public / max(1.0, public.sum()))
+    guess[order] = np.minimum(np.searchsorted(levels, middle), NUM_VALUES - 1)
+    return guess
+
+
+def orient(guess: Guess, known: dict[int, int]) -> Guess:
+    """The guess or its negative, whichever is nearer to values that are known (sent value: plain value)."""
+    if not known:
+        return guess
+    negative = np.where(guess == UNKNOWN, UNKNOWN, NUM_VALUES - 1 - guess).astype(np.int16)
+    sent, plain = np.array(list(known)), np.array(list(known.values()))
+
+    def distance(candidate: Guess) -> float:
+        usable = candidate[sent] != UNKNOWN
+        return float(np.abs(candidate[sent] - plain)[usable].sum())
+
+    return guess if distance(guess) <= distance(negative) else negative
+
+
+def place_order(order: NDArray[np.int64], seen: Counts, expected: Counts, circle: bool) -> Renaming:
+    """A bijection from an order of sent values: the direction, and on a circle the start, that public pairs favour.
+
+    Args:
+        order: int64 [n]; values that do not occur follow in the order of their numbers.
+        seen: float64 [R, 256, 256], pairs in permuted files.
+        expected: float64 [R, 256, 256], log-probabilities of pairs in public files.
+        circle: whether to try all starts.
+    """
+    rest = np.setdiff1d(np.arange(NUM_VALUES), order)
+    best, best_value = np.arange(NUM_VALUES), -np.inf
+    for direction in (order, order[::-1]):
+        for start in range(len(order) if circle else 1):
+            renaming = np.empty(NUM_VALUES, dtype=np.int64)
+            renaming[np.concatenate([np.roll(direction, -start), rest])] = np.arange(NUM_VALUES)
+            value = agreement(seen, expected, renaming)
+            if value > best_value:
+                best, best_value = renaming, value
+    return best
+
+
+def _polish(weights: Counts, order: NDArray[np.int64], circle: bool, rounds: int = 20) -> NDArray[np.int64]:
+    """The order after moving each value to the mean place of those it meets within reach, as long as places change.
+
+    The eigenvector is flat where values are rare and at its ends; near neighbours sort those out.
+    """
+    size = len(order)
+    place = np.empty(size)
+    place[order] = np.arange(size)
+    for reach in np.linspace(size / 8, 3, rounds):
+        offset = place[None, :] - place[:, None]
+        if circle:
+            offset = (offset + size / 2) % size - size / 2
+        near = weights * (np.abs(offset) <= reach)
+        moved = place + (near * offset).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-12)
+        again = np.argsort(moved, kind="stable")
+        place[again] = np.arange(size)
+        order = again
+    return order
