@@ -19,7 +19,7 @@ class FourierPositionsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedPositionsConfig:
-    """A trained table, one row a place of the input's own shape; resized bicubically for others."""
+    """A trained table, one row a place of the input's own shape; interpolated for others."""
 
     kind: Literal["learned"] = field(default="learned", init=False)
     num_channels: int
@@ -49,27 +49,55 @@ class ConvStemConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BytesInputConfig:
+    """Files, as a `ByteBatch`: ByteFormer's stem, a byte embedding and a strided convolution, plus positions.
+
+    Files of a batch may have any lengths; what pads their tokens is masked.
+    """
+
+    kind: Literal["bytes"] = field(default="bytes", init=False)
+    name: str = "file"
+    num_channels: int = 256
+    """Width of a token."""
+    kernel_size: int = 16
+    """Bytes a token reads (k, even). Neighbouring tokens start k / 2 bytes apart."""
+    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    """Sinusoidal takes files of any length; a learned table ends at `max_num_tokens`."""
+    max_num_tokens: int = 50_000
+    """Rows of the learned position table. Unused otherwise."""
+    position_scale: float | None = None
+    """Amplitude of sinusoidal positions. None: num_channels ** -0.5, the scale of the byte embedding."""
+    initialisation: Literal["paper", "smooth", "samples"] = "paper"
+    """What bytes mean before training, as for `ByteFormerConfig`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenInputConfig:
-    """Token ids [batch, length]: an embedding plus a learned position."""
+    """Token ids [batch, length]: an embedding plus a position."""
 
     kind: Literal["tokens"] = field(default="tokens", init=False)
     name: str = "tokens"
     vocabulary: int = 262
     num_channels: int = 768
     max_length: int = 2048
+    """Longer texts are refused."""
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInputConfig:
-    """Images [batch, height, width, channels], normalised; one token a pixel, or what the stem leaves of them."""
+    """Images [batch, height, width, channels], normalised: a token a patch, or what the stem leaves of them."""
 
     kind: Literal["image"] = field(default="image", init=False)
     name: str = "image"
     shape: tuple[int, int] = (224, 224)
     """Height and width that the model is made for; others are allowed."""
+    patch: tuple[int, int] = (1, 1)
+    """Pixels of a patch, which become channels of its token."""
     num_channels: int = 3
     stem: LinearStemConfig | ConvStemConfig | None = None
-    positions: PositionsConfig
+    """Behind the patches (linear) or instead of them (conv)."""
+    positions: PositionsConfig | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +122,7 @@ class VideoInputConfig:
     shape: tuple[int, int, int] = (16, 224, 224)
     patch: tuple[int, int, int] = (1, 4, 4)
     num_channels: int = 3
-    positions: FourierPositionsConfig
+    positions: PositionsConfig | None
     mask_probability: float = 0.0
     """Share of tokens that a learned one replaces in training. Nothing is random outside: 1 hides all, less none."""
 
@@ -107,7 +135,21 @@ class AudioInputConfig:
     name: str = "audio"
     num_samples: int = 30_720
     patch: int = 16
-    positions: FourierPositionsConfig
+    positions: PositionsConfig | None
+    mask_probability: float = 0.0
+    """As for video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelInputConfig:
+    """A mel spectrogram [batch, frames, mels], cut into patches; (1, mels) makes each frame a token."""
+
+    kind: Literal["mel"] = field(default="mel", init=False)
+    name: str = "audio"
+    shape: tuple[int, int]
+    """Frames and mel bands that the model is made for."""
+    patch: tuple[int, int] = (1, 1)
+    positions: PositionsConfig | None
     mask_probability: float = 0.0
     """As for video."""
 
@@ -124,34 +166,65 @@ class LabelInputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointsInputConfig:
+    """Points [batch, points, coordinates and features]: Fourier features of the coordinates themselves.
+
+    Coordinates come first, one for each number of `positions.max_resolution`, and lie in [-1, 1].
+    """
+
+    kind: Literal["points"] = field(default="points", init=False)
+    name: str = "points"
+    num_channels: int = 0
+    """Features of a point besides its coordinates."""
+    positions: FourierPositionsConfig
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArrayInputConfig:
-    """Any array [batch, *places, channels]: with positions, or without any as a set [batch, entities, channels]."""
+    """Any array [batch, *places, channels]: a series, a grid. Without shape and positions it is a set of entities."""
 
     kind: Literal["array"] = field(default="array", init=False)
     name: str = "array"
     num_channels: int
-    positions: FourierPositionsConfig | None = None
+    shape: tuple[int, ...] | None = None
+    """Places along each axis that the model is made for. None: as many axes as the positions have, or a set."""
+    patch: tuple[int, ...] | None = None
+    """Places of a patch along each axis, which become channels of its token. None: each place is a token."""
+    positions: PositionsConfig | None = None
+    mask_probability: float = 0.0
+    """As for video; needs a shape."""
 
 
 InputConfig = (
-    TokenInputConfig
+    BytesInputConfig
+    | TokenInputConfig
     | ImageInputConfig
     | FlowInputConfig
     | VideoInputConfig
     | AudioInputConfig
+    | MelInputConfig
     | LabelInputConfig
+    | PointsInputConfig
     | ArrayInputConfig
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassOutputConfig:
-    """Logits [batch, classes] from one learned query."""
+    """Logits [batch, classes] from one query: a learned one, or that of a token."""
 
     kind: Literal["class"] = field(default="class", init=False)
     name: str = "classes"
     num_classes: int = 1000
     query_channels: int = 1024
+    """Width of the learned query."""
+    query_of: str | None = None
+    """Name of a token output whose query at `position` is taken, instead of one learned for this output alone: what the
+    model answers at a token of its input, such as one that stands for the task."""
+    position: int = 0
+    """See `query_of`; unused otherwise."""
+    hidden: int | None = None
+    """Width of a layer with a tanh before the logits. None: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,26 +239,29 @@ class TokenOutputConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowOutputConfig:
-    """Optical flow [batch, height, width, 2]; the queries are the tokens of the frames."""
+    """Optical flow [batch, height, width, 2]; the queries are the tokens of an input that is a grid."""
 
     kind: Literal["flow"] = field(default="flow", init=False)
     name: str = "flow"
+    input: str | None = None
+    """Name of the input. None: the only one."""
     scale: float = 20.0
     """Pixels a unit of flow, as DeepMind's model is used. transformers answers in units: 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridOutputConfig:
-    """Values [batch, *shape, channels] from Fourier features of each place.
+    """Values [batch, *shape, channels] from Fourier features of each place, or from a learned query for each.
 
-    The coordinate of place i of n is -1 + 2 i / n: the grid of the released autoencoder's queries, not of its inputs.
+    The Fourier coordinate of place i of n is -1 + 2 i / n: the grid of the released autoencoder's queries, not of its
+    inputs.
     """
 
     kind: Literal["grid"] = field(default="grid", init=False)
     name: str
     shape: tuple[int, ...]
     num_channels: int
-    positions: FourierPositionsConfig
+    positions: PositionsConfig
     flatten: bool = False
     """Whether the channels are consecutive values of a signal: [batch, places * channels]."""
 
@@ -199,7 +275,42 @@ class AverageOutputConfig:
     num_classes: int = 1000
 
 
-OutputConfig = ClassOutputConfig | TokenOutputConfig | FlowOutputConfig | GridOutputConfig | AverageOutputConfig
+@dataclass(frozen=True, kw_only=True)
+class EntityOutputConfig:
+    """Values for each token of an input: [batch, entities, channels], or in the form of the input's grid.
+
+    The queries are the input's tokens. Masked entities get zeros.
+    """
+
+    kind: Literal["entities"] = field(default="entities", init=False)
+    name: str = "entities"
+    input: str | None = None
+    """Name of the input. None: the only one."""
+    num_channels: int
+    activation: Literal["none", "relu"] = "none"
+    """What comes before the linear layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledOutputConfig:
+    """One vector [batch, channels] of all entities: the mean of what they decode, masked ones aside; linear, ReLU."""
+
+    kind: Literal["pooled"] = field(default="pooled", init=False)
+    name: str = "pooled"
+    input: str | None = None
+    """Name of the input. None: the only one."""
+    num_channels: int
+
+
+OutputConfig = (
+    ClassOutputConfig
+    | TokenOutputConfig
+    | FlowOutputConfig
+    | GridOutputConfig
+    | EntityOutputConfig
+    | PooledOutputConfig
+    | AverageOutputConfig
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,9 +353,12 @@ class PerceiverConfig:
     decoder_channels: int | None = None
     """Width of a projection that all outputs share before their own. None: there is none."""
     input_padding: int = 4
-    """Learned channels that the widest of several inputs gets."""
+    """Learned channels that the widest of several inputs gets; those less wide get as many more as they lack."""
     query_padding: int = 2
-    """Learned channels that the widest queries of several outputs get."""
+    """Learned channels that the widest queries of several outputs get. Nothing is padded where it is 0 and all are
+    equally wide."""
+    dropout: float = 0.0
+    """In training: of the weights of attention, of what it found, and of what an MLP adds."""
     gelu: Literal["tanh", "erf"] = "tanh"
     """DeepMind's approximation, or the exact form that transformers computes."""
     masked_rows: Literal["zero", "uniform"] = "zero"
