@@ -1,0 +1,97 @@
+"""Optical flow of frames of any size, by overlapping tiles of the size that the model is made for.
+
+Each tile is computed alone, so memory is that of one tile and of the result. Where tiles overlap, the answer is their
+mean, weighted by the distance to the edge of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+OVERLAP = 20
+"""Pixels that neighbouring tiles share, at least; DeepMind's choice."""
+
+Small: TypeAlias = Literal["pad", "refuse"]
+Watch: TypeAlias = Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]]
+
+
+def tile_grid(height: int, width: int, tile: tuple[int, int], overlap: int = OVERLAP) -> list[tuple[int, int]]:
+    """The top left corners (y, x) of the tiles that cover a frame, row by row.
+
+    Tiles are `tile - overlap` apart; the last of each row and column is moved back to be flush with the frame's edge.
+    These are the tiles of DeepMind's release, where a frame of exactly one tile (or one that ends `overlap` before
+    the next tile would begin) computes some of them twice. Here each is there once.
+
+    Raises:
+        ValueError: the frame is smaller than a tile, or a tile is not larger than the overlap.
+    """
+    if not 0 <= overlap < min(tile):
+        raise ValueError(
+            f"tiles of {tile[0]}x{tile[1]} pixels cannot overlap by {overlap}: expected 0 to {min(tile) - 1}"
+        )
+    if height < tile[0] or width < tile[1]:
+        raise ValueError(
+            f"a frame of {height}x{width} pixels (height x width) is smaller than a tile, {tile[0]}x{tile[1]}"
+        )
+    rows, columns = (_starts(size, step, overlap) for size, step in zip((height, width), tile, strict=True))
+    return [(y, x) for y in rows for x in columns]
+
+
+def _starts(size: int, tile: int, overlap: int) -> list[int]:
+    last = size - tile
+    # A tile that begins beyond the last place would stick out: the last one stands for it.
+    return [*range(0, last, tile - overlap), last]
+
+
+def tile_weights(tile: tuple[int, int]) -> Float[Tensor, "height width"]:
+    """The weight of each pixel of a tile: its distance to the nearest edge, 1 at the edge itself."""
+    rows, columns = (torch.minimum(torch.arange(1, n + 1), torch.arange(n, 0, -1)) for n in tile)
+    return torch.minimum(rows[:, None], columns).float()
+
+
+@torch.no_grad()
+def flow_by_tiles(
+    estimate: Callable[[Tensor], Tensor],
+    frames: Float[Tensor, "batch 2 height width 3"],
+    tile: tuple[int, int],
+    overlap: int = OVERLAP,
+    small: Small = "pad",
+    watch: Watch = iter,
+) -> Float[Tensor, "batch height width 2"]:
+    """The flow of frames of any size, by tiles.
+
+    Args:
+        estimate: the flow [batch, *tile, 2] of frames [batch, 2, *tile, 3]; called once a tile.
+        frames: in the range that `estimate` reads.
+        tile: height and width.
+        small: what to do with frames smaller than a tile. `pad` puts zeros below and on the right, which is grey in
+            [-1, 1] and what the model's own patches are padded with; the flow there is dropped. `refuse` does as
+            DeepMind's code, which has no answer for such frames.
+        watch: is given the tiles and hands them on one by one: a place for a progress bar.
+
+    Raises:
+        ValueError: the frames are smaller than a tile and `small` is `refuse`.
+    """
+    if small not in ("pad", "refuse"):
+        raise ValueError(f"small is {small!r}, expected 'pad' or 'refuse'")
+    height, width = frames.shape[2:4]
+    if small == "pad":
+        frames = F.pad(frames, (0, 0, 0, max(0, tile[1] - width), 0, max(0, tile[0] - height)))
+    corners = tile_grid(frames.shape[2], frames.shape[3], tile, overlap)
+    if len(corners) == 1:
+        (only,) = (estimate(frames) for _ in watch(corners))
+        return only[:, :height, :width]
+    weights = tile_weights(tile).to(frames.device)
+    total = torch.zeros(len(frames), *frames.shape[2:4], 2, device=frames.device)
+    weight = torch.zeros(*frames.shape[2:4], 1, device=frames.device)
+    for y, x in watch(corners):
+        place = (slice(y, y + tile[0]), slice(x, x + tile[1]))
+        total[:, *place] += estimate(frames[:, :, *place]).float() * weights[..., None]
+        weight[place] += weights[..., None]
+    return (total / weight)[:, :height, :width]
