@@ -110,7 +110,7 @@ class Run:
         """What the model reads, in words."""
         kernel = self.recipe["model"]["kernel_size"]
         tokens = int(Stem(1, kernel).num_tokens(np.array([round(self.bytes_a_file)]))[0])
-        format = self.recipe["data"]["format"]
+        format = self.recipe["reading"]["format"]
         stored = Path(self.recipe["data"]["path"]).stem if format is None else f"written as {format}"
         return f"{stored}: {self.bytes_a_file:,.0f} bytes a file, kernel {kernel}, {tokens:,} tokens"
 
@@ -168,7 +168,7 @@ def read_run(folder: Path, data_folder: Path | None = None) -> Run:
 
 
 def _data_config(fields: dict[str, Any], data_folder: Path | None) -> DataConfig:
-    names = {field.name for field in dataclasses.fields(DataConfig)} - {"augment", "format"}
+    names = {field.name for field in dataclasses.fields(DataConfig)} - {"augment"}
     config = DataConfig(**{name: value for name, value in fields.items() if name in names})
     if data_folder is not None and not Path(config.path).exists():
         config = dataclasses.replace(config, path=str(data_folder / Path(config.path).name))

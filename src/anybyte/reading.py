@@ -1,4 +1,4 @@
-"""What happens to a file between storage and model: decode, change at random, fit, encode, protect. Often nothing at all.
+"""What happens to a file between storage and model: decode, change at random, fit, encode, protect. Often nothing.
 
 The same in training, evaluation and use: a model's folder keeps the settings (`reading.json`), so that nothing but the
 random changes of training is left out later.
@@ -71,6 +71,11 @@ class Reading:
         """The settings as a model's folder keeps them: with the fingerprint of the key, and without its path."""
         return replace(self.config, privacy=replace(self.config.privacy, key=None))
 
+    def altered(self, *, max_bytes: int | None, **fields: Any) -> Reading:
+        """The same with other fields of its settings and another limit, and without augmentation."""
+        key = self.protection.permutation if self.protection.is_keyed else None
+        return Reading(replace(self.config, **fields), max_bytes=max_bytes, key=key)
+
     def __call__(self, data: bytes, name: str, rng: np.random.Generator | None = None) -> bytes:
         """The bytes that a model reads.
 
@@ -131,8 +136,8 @@ class Reading:
         """What is in a sealed file.
 
         Raises:
-            ValueError: it was made with another key, for another reading, or for a model that reads permuted bytes while
-                this one does not.
+            ValueError: it was made with another key, for another reading, or for a model that reads permuted bytes
+                while this one does not.
         """
         sealed, own = unseal(data, name), self.protection.fingerprint
         if own is None:

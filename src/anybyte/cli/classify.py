@@ -20,7 +20,7 @@ EXIT_UNKNOWN = 1
 def main(args: list[str]) -> int:
     """0 if every file got a label, 1 if some are `unknown`, 2 if some could not be classified."""
     options = _parser().parse_intermixed_args(args)  # options may stand between and behind the files
-    predictor = load(options.model, device=options.device, precision=options.precision)
+    predictor = load(options.model, device=options.device, precision=options.precision, key=options.key)
     errors: list[ValueError | OSError] = []
 
     def report(error: ValueError | OSError) -> None:
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="files; - is standard input")
     parser.add_argument("--model", required=True, metavar="M", help="folder of a model or run, bundled name, or hub id")
+    parser.add_argument(
+        "--key",
+        metavar="K",
+        help="key file of a model that reads permuted bytes: files that are not sealed are permuted here",
+    )
     parser.add_argument("-r", "--recursive", action="store_true", help="go through the files in folders")
     parser.add_argument("--top", type=int, default=1, metavar="K", help="give the K most probable labels (1)")
     parser.add_argument("--threshold", type=float, metavar="P", help=f"below this probability say `{UNKNOWN}`")

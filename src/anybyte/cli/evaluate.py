@@ -17,10 +17,10 @@ from anybyte.evaluate.report import summarise, write_report
 from anybyte.evaluate.runner import Evaluation, evaluate
 from anybyte.files.sources import Source, open_source, open_splits
 from anybyte.predictor import find_model, load
-from anybyte.reading import FileTransform
+from anybyte.reading import Reading
 
 RECIPE = "recipe.json"
-_FROM_TRAINING = ("path", "format", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")
+_FROM_TRAINING = ("path", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")
 """Fields of a recipe's `data` that evaluation follows, so that the test part is what training held out."""
 
 
@@ -29,19 +29,20 @@ def main(args: list[str]) -> int:
     options = _parser().parse_args(args)
     run = find_run(options.model)
     data = _data_config(run, options)
-    predictor = load(options.model, device=options.device, precision=options.precision)
+    predictor = load(options.model, device=options.device, precision=options.precision, key=options.key)
+    reading = _reading(predictor.reading, options.format, data.max_bytes)
     source, part = _open(data, options.split)
     with progress_bar(len(source.entries)) if sys.stderr.isatty() else nullcontext() as on_progress:
         evaluation = evaluate(
             predictor.model,
             source,
             predictor.labels,
-            FileTransform(format=data.format, max_bytes=data.max_bytes),
+            reading,
             precision=predictor.precision,
             on_error=data.on_error,
             on_progress=on_progress,
         )
-    about = {"model": options.model, "data": data.path, "part": part, "format": data.format or "as stored"}
+    about = {"model": options.model, "data": data.path, "part": part, "format": reading.config.format or "as stored"}
     out = options.out or str(run / "evaluation" if run else Path("evaluation"))
     write_report(evaluation, out, about)
     _print(evaluation, about)
@@ -58,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL", help="folder of a run or model, bundled name, or hub id")
     parser.add_argument("--data", metavar="PATH", help="folder, zip, tar shards, manifest, parquet or hf:NAME")
     parser.add_argument("--split", choices=("test", "val", "train", "all"), default="test", help="which part (test)")
-    parser.add_argument("--format", metavar="F", help="re-encode files to this first; `stored` leaves them as they are")
+    parser.add_argument(
+        "--format", metavar="F", help="write files in this format, not in the model's own; `stored`: as they came"
+    )
+    parser.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
     parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
     parser.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
@@ -80,14 +84,19 @@ def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
     fields = _read_recipe(run / RECIPE) if run else {}
     if options.data is not None:
         fields["path"] = options.data
-    if options.format is not None:
-        fields["format"] = None if options.format == "stored" else options.format
     if options.on_error is not None:
         fields["on_error"] = options.on_error
     if not fields.get("path"):
         find_model(options.model)  # a model that is not there is the greater mistake
         raise ValueError(f"{options.model} has no {RECIPE} that names its data: name labelled files with --data")
     return dataclasses.replace(DataConfig(), **fields)
+
+
+def _reading(own: Reading, format: str | None, max_bytes: int) -> Reading:
+    """What is done to each file: what the model reads, in another format if one is asked for."""
+    if format is None:
+        return own.altered(max_bytes=max_bytes)
+    return own.altered(max_bytes=max_bytes, format=None if format == "stored" else format)
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:

@@ -19,12 +19,16 @@ from anybyte.predictor.files import (
     find_model,
     load_classifier,
 )
+from anybyte.privacy.permutation import Permutation
 
 __all__ = ["MAX_BYTES", "UNKNOWN", "Failure", "Item", "Precision", "Prediction", "Predictor", "find_model", "load"]
 
 
 def load(
-    name_or_path: str | os.PathLike[str], device: str | torch.device | None = None, precision: Precision | None = None
+    name_or_path: str | os.PathLike[str],
+    device: str | torch.device | None = None,
+    precision: Precision | None = None,
+    key: str | os.PathLike[str] | Permutation | None = None,
 ) -> Predictor:
     """A predictor of a model: from its folder or a training run's, by its bundled name, or from the Hugging Face hub.
 
@@ -33,6 +37,7 @@ def load(
             JSON, safetensors and Markdown files are fetched.
         device: where to compute. None: the GPU if there is one.
         precision: `bf16` computes under autocast; `fp32` and None do not.
+        key: the key, or its file, of a model that reads permuted bytes. Without it, it takes sealed files only.
 
     Raises:
         ValueError: there is no such model, or its folder is damaged; the message names folder and file. Pickled weights
@@ -45,4 +50,4 @@ def load(
         model, labels = load_pretrained(folder)
     except (TypeError, RuntimeError, OverflowError) as error:  # a wrong kind or size of field fails where it is used
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
-    return load_classifier(folder, model, labels, device, precision)
+    return load_classifier(folder, model, labels, device, precision, key)

@@ -22,7 +22,11 @@ from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
-from anybyte.models.pretrained import CONFIG, Pretrained
+from anybyte.models.pretrained import CONFIG, Pretrained, read_reading
+from anybyte.privacy.keys import read_key
+from anybyte.privacy.permutation import Permutation
+from anybyte.privacy.seal import is_sealed
+from anybyte.reading import Reading
 
 Item: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 Precision: TypeAlias = Literal["fp32", "bf16"]
@@ -71,17 +75,28 @@ def load_classifier(
     labels: tuple[str, ...] | None,
     device: str | torch.device,
     precision: Precision | None = None,
+    key: str | os.PathLike[str] | Permutation | None = None,
 ) -> Predictor:
     """The predictor of a model that classifies files; labels that it has no names for are numbers.
 
     Raises:
-        ValueError: it does not classify files.
+        ValueError: it does not classify files, `reading.json` is damaged, or the key is none, or not the model's.
+        OSError: the key file cannot be read.
     """
     if not hasattr(model.config, "num_classes"):
         raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
     if labels is None:
         labels = tuple(str(index) for index in range(model.config.num_classes))
-    return Predictor(model, labels, device=device, precision=precision)
+    if isinstance(key, str | os.PathLike):
+        key = read_key(key)
+    config = read_reading(folder)
+    if key is not None and not config.privacy.permutation:
+        raise ValueError(f"a key is given, but the model in {folder} reads plain files (`anybyte privacy rekey`)")
+    try:
+        reading = Reading(config, key=key)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    return Predictor(model, labels, device=device, precision=precision, reading=reading)
 
 
 class Predictor:
@@ -91,6 +106,7 @@ class Predictor:
         model: the model, in evaluation mode.
         labels: its classes, by index.
         batch_bytes: bytes computed at once, about.
+        reading: what becomes of a file before the model reads it.
     """
 
     def __init__(
@@ -100,6 +116,7 @@ class Predictor:
         device: str | torch.device = "cpu",
         precision: Precision | None = None,
         batch_bytes: int = BATCH_BYTES,
+        reading: Reading | None = None,
     ) -> None:
         if precision not in (None, "fp32", "bf16"):
             raise ValueError(f"precision is {precision!r}, expected 'fp32' or 'bf16'")
@@ -108,6 +125,7 @@ class Predictor:
         self.labels = tuple(labels)
         self.precision = precision or "fp32"
         self.batch_bytes = batch_bytes
+        self.reading = reading or Reading()
 
     def classify(
         self, items: Sequence[Item], top: int = 1, threshold: float | None = None, max_bytes: int = MAX_BYTES
@@ -141,7 +159,7 @@ class Predictor:
             raise ValueError(f"top is {top}, expected at least 1")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}, expected a probability in [0, 1]")
-        read = (_try_read(item, number, max_bytes) for number, item in enumerate(items))
+        read = (_try_read(item, number, max_bytes, self.reading) for number, item in enumerate(items))
         return (answer for window in windows(read, _size) for answer in self._answer(window, top, threshold))
 
     def probabilities(self, contents: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -214,13 +232,15 @@ def _size(item: _Loaded | Failure) -> int:
     return len(item.data) if isinstance(item, _Loaded) else 0
 
 
-def _try_read(item: Item, number: int, max_bytes: int) -> _Loaded | Failure:
+def _try_read(item: Item, number: int, max_bytes: int, reading: Reading) -> _Loaded | Failure:
     path = _path_of(item)
     name = path or ("standard input" if getattr(item, "name", None) == "<stdin>" else f"item {number}")
     try:
         data = _read(item, name, max_bytes)
         if not len(data):
             raise ValueError(f"{name} is empty: there is nothing to classify")
+        if not reading.is_as_stored or is_sealed(data.data):
+            data = np.frombuffer(reading(data.tobytes(), name), dtype=np.uint8)
     except (ValueError, OSError) as error:
         return Failure(path, error)
     return _Loaded(path, name, data)

@@ -61,7 +61,9 @@ def read_key(path: str | os.PathLike[str]) -> Permutation:
         values = bytes.fromhex(table)
     except ValueError:
         # Without its cause, which would quote the place.
-        raise ValueError(f"{name} is a damaged key: its permutation is not {2 * NUM_VALUES} hexadecimal digits") from None
+        raise ValueError(
+            f"{name} is a damaged key: its permutation is not {2 * NUM_VALUES} hexadecimal digits"
+        ) from None
     try:
         return Permutation(values)
     except ValueError as error:
@@ -71,6 +73,6 @@ def read_key(path: str | os.PathLike[str]) -> Permutation:
 def _check_mode(name: str, mode: int) -> None:
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
         raise ValueError(
-            f"{name} may be read by others (mode {stat.S_IMODE(mode):04o}), so it is no secret: make it yours alone with "
-            f"chmod 600 {name}, and draw another key if somebody could have read it"
+            f"{name} may be read by others (mode {stat.S_IMODE(mode):04o}), so it is no secret: make it yours alone "
+            f"(chmod 600 {name}), and draw another key if somebody could have read it"
         )

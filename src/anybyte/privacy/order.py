@@ -25,8 +25,8 @@ def reorder(
     Args:
         data: uint8 [bytes].
         order: one of `ORDERS`. reverse: from the last byte to the first. random: shuffled by `rng`. roll: the second
-            half before the first. stride: x[0::1024], x[1::1024], ... window: each whole stretch of 1,024 bytes shuffled in
-            one way, which `seed` draws; the rest at the end stays.
+            half before the first. stride: x[0::1024], x[1::1024], ... window: each whole stretch of 1,024 bytes
+            shuffled in one way, which `seed` draws; the rest at the end stays.
         seed: of `window`.
         rng: of `random`.
 

@@ -64,8 +64,8 @@ class Protection:
 
         Args:
             data: an encoded file.
-            rng: what is drawn anew for each file (noise, random order) comes from it. None: from the file's own hash, so
-                that the same file is always changed in the same way.
+            rng: what is drawn anew for each file (noise, random order) comes from it. None: from the file's own hash,
+                so that the same file is always changed in the same way.
 
         Raises:
             ValueError: the permutation is that of a key, which is not at hand.
@@ -99,9 +99,8 @@ class Protection:
         if not self.config.permutation:
             return data
         if self.permutation is None:
-            raise ValueError(
-                f"reading this takes the key {short(self.fingerprint or '')}, which is not at hand: name its file (--key)"
-            )
+            fingerprint = short(self.fingerprint or "")
+            raise ValueError(f"reading this takes the key {fingerprint}, which is not at hand: name its file (--key)")
         return self.permutation.apply(data)
 
     def _hashed(self, values: NDArray[np.uint8], purpose: bytes) -> np.random.Generator:
@@ -113,7 +112,8 @@ class Protection:
 
 
 def _find_permutation(config: PrivacyConfig, key: Permutation | None) -> Permutation | None:
-    """The permutation itself: a key's, or what the seed draws if no key is meant. None: none, or its key is not here."""
+    """The permutation itself: a key's, or what the seed draws if no key is meant. None: none, or its key is not
+    here."""
     if not config.permutation:
         if key is not None:
             raise ValueError(f"a key is given, but {_FIELD}.permutation is off: this reads no permuted bytes")

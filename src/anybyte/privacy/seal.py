@@ -1,8 +1,8 @@
 """Marked files: bytes that are ready for a model, and whose key they were made with.
 
 A sealed file is a magic of 8 bytes, the fingerprint of the permutation (32 bytes), a digest of how the file was read
-before (8 bytes), and the bytes themselves. The mark hides nothing and proves nothing: it keeps people from giving a file
-to a model that would answer nonsense.
+before (8 bytes), and the bytes themselves. The mark hides nothing and proves nothing: it keeps people from giving a
+file to a model that would answer nonsense.
 """
 
 from __future__ import annotations
