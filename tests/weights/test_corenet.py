@@ -21,16 +21,17 @@ from anybyte.config import ByteFormerConfig
 from anybyte.models import corenet_numerics
 from anybyte.models.byteformer import ByteFormer
 from anybyte.weights import from_corenet
+from tests.weights.golden import OWN, folder_of, read_index
 
-OWN_GOLDEN = Path(__file__).parents[1] / "golden" / "corenet_byteformer"
+OWN_GOLDEN = OWN / "corenet_byteformer"
 PREFIX = "state_dict."
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a test; the folder is known only when the options are."""
     if "case" in metafunc.fixturenames:
-        folder = Path(metafunc.config.getoption("--golden") or OWN_GOLDEN)
-        cases = json.loads((folder / "index.json").read_text())["cases"]
+        folder = folder_of(metafunc.config, OWN_GOLDEN.name)
+        cases = read_index(folder)["cases"]
         metafunc.parametrize("case", [Case(folder, case) for case in cases], ids=[case["name"] for case in cases])
 
 
@@ -258,7 +259,7 @@ def test_convert_writes_a_folder_that_answers_alike(
     save_file(state, weights) if suffix == ".safetensors" else torch.save(state, weights)
     config.write_text(json.dumps(small.config))
     out = tmp_path / "model"
-    assert main(["convert", str(weights), "--config", str(config), "--out", str(out)]) == 0
+    assert main(["convert", str(weights), str(out), "--config", str(config)]) == 0
     assert "ByteFormer" in capsys.readouterr().out
     with torch.inference_mode():
         logits = ByteFormer.from_pretrained(out)(batch_of(tensors["input"]))
@@ -276,7 +277,7 @@ def test_convert_runs_nothing_from_a_pickle(small: Case, tmp_path: Path, capsys:
     weights, config = tmp_path / "evil.pt", tmp_path / "config.json"
     torch.save({"classifier.bias": Payload()}, weights)
     config.write_text(json.dumps(small.config))
-    assert main(["convert", str(weights), "--config", str(config), "--out", str(tmp_path / "model")]) == 2
+    assert main(["convert", str(weights), str(tmp_path / "model"), "--config", str(config)]) == 2
     output = capsys.readouterr()
     assert "evil.pt" in output.err
     assert "must never run" not in output.out
@@ -328,7 +329,7 @@ def test_convert_answers_a_bad_file_in_one_line(
     paths[option] = tmp_path / name
     paths[option].write_bytes(data)
     given = [f"--{key}={path}" for key, path in paths.items() if key != "checkpoint"]
-    assert main(["convert", str(paths["checkpoint"]), *given, "--out", str(tmp_path / "model")]) == 2
+    assert main(["convert", str(paths["checkpoint"]), str(tmp_path / "model"), *given]) == 2
     output = capsys.readouterr()
     assert message in output.err
     assert len(output.err.splitlines()) == 1

@@ -19,9 +19,10 @@ from anybyte.models.perceiver import Perceiver
 from anybyte.models.positions import fourier_features
 from anybyte.weights import from_transformers
 from anybyte.weights.transformers import parse_options, rename
+from tests.weights.golden import OWN, folder_of, read_index
 
-OWN_GOLDEN = Path(__file__).parents[1] / "golden" / "hf_perceiver"
-DEEPMIND = OWN_GOLDEN.with_name("deepmind_perceiver") / "deepmind_outputs.safetensors"
+OWN_GOLDEN = OWN / "hf_perceiver"
+DEEPMIND = OWN / "deepmind_perceiver" / "deepmind_outputs.safetensors"
 
 
 class Case:
@@ -43,8 +44,8 @@ class Case:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case and run a test; the folder is known only when the options are."""
     if "run" in metafunc.fixturenames:
-        folder = Path(metafunc.config.getoption("--golden") or OWN_GOLDEN)
-        entries = json.loads((folder / "index.json").read_text())["cases"]
+        folder = folder_of(metafunc.config, OWN_GOLDEN.name)
+        entries = read_index(folder)["cases"]
         cases = [Case(folder, entry) for entry in entries]
         runs = [(case, run) for case in cases for run in case.entry["runs"]]
         metafunc.parametrize(("case", "run"), runs, ids=[f"{case.name}-{run}" for case, run in runs])
@@ -152,9 +153,12 @@ def small() -> Case:
     ("change", "message"),
     [
         (lambda state: state.pop("perceiver.embeddings.latents"), "lacks latents"),
-        (lambda state: state.update(extra=torch.zeros(1)), "has extra"),
-        (lambda state: state.update({"perceiver.embeddings.latents": torch.zeros(3, 4)}), r"shape \(3, 4\) instead of"),
-        (lambda state: state.update({"embedding_decoder.bias": torch.zeros(3)}), "has unknown "),
+        (lambda state: state.update(extra=torch.zeros(1)), "has unknown extra"),
+        (
+            lambda state: state.update({"perceiver.embeddings.latents": torch.zeros(3, 4)}),
+            r"perceiver.embeddings.latents \(latents\) of shape \(3, 4\) instead of",
+        ),
+        (lambda state: state.update({"embedding_decoder.bias": torch.zeros(3)}), "has unknown embedding_decoder.bias"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_named(small: Case, change: Any, message: str) -> None:

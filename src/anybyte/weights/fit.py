@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from anybyte.models.pretrained import misfits
+
+_NAMED = 3
+"""Problems that a message names; the others are counted."""
 
 
 def required(given: Mapping[str, Any], name: str) -> Any:
@@ -17,8 +20,26 @@ def required(given: Mapping[str, Any], name: str) -> Any:
     return given[name]
 
 
-def check_fit(model: nn.Module, converted: Mapping[str, Tensor]) -> None:
-    """Raises ValueError that names tensors which are missing, left over or of another shape."""
-    problems = misfits(model, converted)
-    if problems:
-        raise ValueError("the checkpoint does not fit its configuration: it " + "; ".join(problems[:5]))
+def check_fit(
+    model: nn.Module,
+    converted: Mapping[str, Tensor],
+    unknown: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Raises ValueError that names tensors which are missing, left over or of another shape.
+
+    Args:
+        unknown: foreign names that are no tensor of such a model, whatever its configuration.
+        names: our names of tensors -> the foreign ones, for messages that a reader can look up.
+    """
+    problems = [f"has unknown {name}" for name in unknown] + misfits(model, converted)
+    if not problems:
+        return
+    for ours, theirs in (names or {}).items():
+        if theirs != ours:
+            problems = [problem.replace(f" {ours} of shape", f" {theirs} ({ours}) of shape") for problem in problems]
+            problems = [
+                f"has unknown {theirs}" if problem == f"has unknown {ours}" else problem for problem in problems
+            ]
+    more = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
+    raise ValueError(f"the checkpoint does not fit its configuration: it {'; '.join(problems[:_NAMED])}{more}")

@@ -72,6 +72,9 @@ _NAMES = (
     ),
     (r"output_postprocessor\.modalities\.(\w+)\.classifier", r"decoder.outputs.\1.projection"),
 )
+_GELUS: dict[str, Literal["erf", "tanh"]] = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
+_EPS, _EPS_STATED = 1e-5, 1e-12
+"""What its layer norms add to the variance, and what its configurations say they do."""
 _LAYER_PATTERN = "(?:" + "|".join(re.escape(name) for name in _LAYER) + ")"
 _ENDING = r"(\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
 
@@ -80,6 +83,7 @@ def from_transformers(
     state_dict: Mapping[str, Tensor],
     config: Given | PerceiverConfig,
     semantics: Literal["transformers", "deepmind"] = "transformers",
+    transposed_kernels: bool = False,
 ) -> Perceiver:
     """A Perceiver of transformers as ours, in evaluation mode.
 
@@ -91,19 +95,29 @@ def from_transformers(
         semantics: `transformers` computes what it computes: exact GELU, a mean of all values where everything is
             masked, 55 tokens a side from the convolution, a query residual with learned positions, flow in its own
             unit. `deepmind` computes what the original computes with these weights. Ignored if `config` is ours.
+        transposed_kernels: the checkpoint's 7 x 7 kernels have height and width exchanged, and are turned back. So are
+            those of the convolutional model that transformers published: its conversion reversed all four axes of
+            Haiku's kernels. Checkpoints that were trained in transformers are upright.
 
     Raises:
         ValueError: tensors are missing, left over or of another shape, or an option is; each is named.
     """
     ours = config if isinstance(config, PerceiverConfig) else parse_options(config, semantics)
     model = Perceiver(ours)
-    converted = {}
+    converted: dict[str, Tensor] = {}
+    names, unknown = {}, []
     for name, tensor in state_dict.items():
-        new_name = rename(name, ours)
+        new_name = _our_name(name, ours)
+        if new_name is None:
+            unknown.append(name)
+            continue
         if name.endswith("convnet_1x1.weight"):
             tensor = tensor.flatten(1)
+        if name.endswith("convnet.conv.weight") and transposed_kernels:
+            tensor = tensor.transpose(-1, -2)
         converted[new_name] = tensor.float() if tensor.is_floating_point() else tensor
-    check_fit(model, converted)
+        names[new_name] = name
+    check_fit(model, converted, unknown, names)
     model.load_state_dict(converted)
     return model.eval()
 
@@ -114,6 +128,13 @@ def rename(name: str, config: PerceiverConfig) -> str:
     Raises:
         ValueError: it is of no Perceiver.
     """
+    ours = _our_name(name, config)
+    if ours is None:
+        raise ValueError(f"{name} is not a tensor of a Perceiver of transformers")
+    return ours
+
+
+def _our_name(name: str, config: PerceiverConfig) -> str | None:
     bare = name.removeprefix("perceiver.")
     for pattern, template in _NAMES:
         match = re.fullmatch(f"(?:{pattern.replace('layer)', f'{_LAYER_PATTERN})')}){_ENDING}", bare)
@@ -124,7 +145,7 @@ def rename(name: str, config: PerceiverConfig) -> str:
             output = config.outputs[0].name if config.outputs else ""
             final = f"outputs.{output}." if config.decoder_channels is None else ""
             return template.format(input=config.inputs[0].name, output=output, final=final) + (ending or "")
-    raise ValueError(f"the checkpoint has {name}, which is not a tensor of a Perceiver of transformers")
+    return None
 
 
 def parse_options(given: Given, semantics: Literal["transformers", "deepmind"] = "transformers") -> PerceiverConfig:
@@ -138,8 +159,13 @@ def parse_options(given: Given, semantics: Literal["transformers", "deepmind"] =
     architecture = (given.get("architectures") or ["nothing"])[0]
     if architecture not in _CLASSES:
         raise ValueError(f"architectures names {architecture}; known: {', '.join(_CLASSES)}")
-    if given.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"hidden_act is {given['hidden_act']!r}; only 'gelu', as released, is known")
+    if given.get("hidden_act", "gelu") not in _GELUS:
+        raise ValueError(f"hidden_act is {given['hidden_act']!r}; known: {', '.join(_GELUS)}")
+    if given.get("layer_norm_eps", _EPS_STATED) not in (_EPS_STATED, _EPS):
+        raise ValueError(
+            f"layer_norm_eps is {given['layer_norm_eps']!r}, but transformers computes with {_EPS} whatever it says; "
+            f"set it to {_EPS} if that is meant"
+        )
     foreign = semantics == "transformers"
     dim = required(given, "d_latents")
     qk, v = given.get("qk_channels"), given.get("v_channels")
@@ -165,7 +191,7 @@ def parse_options(given: Given, semantics: Literal["transformers", "deepmind"] =
             v_channels=v,
             widening=given.get("self_attention_widening_factor", 1),
         ),
-        gelu="erf" if foreign else "tanh",
+        gelu=_GELUS[given.get("hidden_act", "gelu")] if foreign else "tanh",
         masked_rows="uniform" if foreign else "zero",
     )
     return dataclasses.replace(config, **_CLASSES[architecture](given, foreign))
