@@ -7,6 +7,7 @@ FLAC, Ogg Vorbis and MP3 go through libsndfile.
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from anybyte.files import ogg
+from anybyte.files import mp3, ogg
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,40 @@ _LIBSNDFILE = {
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 _LIBSNDFILE_NAMES = {container: name for name, (container, _) in _LIBSNDFILE.items()}
+_SUFFIXES = {"wav": ".wav", "flac": ".flac", "ogg": ".ogg", "mp3": ".mp3"}
 
-AUDIO_FORMATS: tuple[str, ...] = ("wav", *_WAVS, *_LIBSNDFILE)
-"""Every name that `encode_audio` takes. `wav` is `wav:s16`."""
+_FLAC_LEVELS = range(9)
+_OGG_QUALITIES = range(11)
+_OGG_DEFAULT = 4
 
-_MP3_FRAME = 1152
+AUDIO_FORMATS: tuple[str, ...] = (
+    "wav",
+    *_WAVS,
+    "flac",
+    *(f"flac:{level}" for level in _FLAC_LEVELS),
+    "ogg",
+    *(f"ogg:q{quality}" for quality in _OGG_QUALITIES),
+    "mp3",
+    *(f"mp3:{kbps}k" for kbps in mp3.BITRATES),
+)
+"""Every name that `encode_audio` takes. `wav` is `wav:s16`, `flac` is `flac:5`, `ogg` is `ogg:q4`; `mp3` has a
+variable bitrate."""
+
+_BLOCK = 2**16
+"""Frames handed to libsndfile at once: its Vorbis encoder overflows the stack on a few million."""
 _OPEN_ENDED = (0xFFFFFFFF, 0x7FFFFFFF)
 """Data sizes that programs write when they cannot go back to fill in the real one."""
+
+
+def describe_audio_formats() -> str:
+    """The names in one line, for messages."""
+    ranges = ("flac", "flac:0 to flac:8", "ogg", "ogg:q0 to ogg:q10", "mp3", *(f"mp3:{kbps}k" for kbps in mp3.BITRATES))
+    return ", ".join(("wav", *_WAVS, *ranges))
+
+
+def audio_suffix(format: str) -> str:
+    """What files of one of `AUDIO_FORMATS` are called: `.wav`."""
+    return _SUFFIXES[format.partition(":")[0]]
 
 
 def sniff_audio(data: bytes) -> str | None:
@@ -96,7 +124,9 @@ def encode_audio(samples: NDArray[np.float32], rate: int, format: str) -> bytes:
     """The bytes of a sound file.
 
     Equal samples give equal bytes. One second at 16 kHz: `wav:s16` 32,044 bytes, `wav:f32` 64,058. Integer WAVs have
-    the plain 44-byte header; floating-point ones have the longer one that the format asks of them.
+    the plain 44-byte header; floating-point ones have the longer one that the format asks of them. MP3 and Ogg change
+    the samples; FLAC holds 16 bits of each. An MP3 of a bitrate so low that its first frame has no room for the length
+    (below 40k at 16 kHz, 64k at 44.1 kHz) is longer when it is decoded, by silence at both ends.
 
     Args:
         samples: float32 [N] or [N, C] in [-1, 1]. What lies outside is clipped if the format is one of integers.
@@ -107,7 +137,7 @@ def encode_audio(samples: NDArray[np.float32], rate: int, format: str) -> bytes:
         ValueError: unknown format, an array that is not a sound, or a rate that the format does not have.
     """
     if format not in AUDIO_FORMATS:
-        raise ValueError(f"unknown sound format {format!r}; known are {', '.join(AUDIO_FORMATS)}")
+        raise ValueError(f"unknown sound format {format!r}; known are {describe_audio_formats()}")
     if samples.dtype != np.float32 or samples.ndim not in (1, 2):
         raise ValueError(f"a sound is float32 [N] or [N, C], not {samples.dtype} {list(samples.shape)}")
     if samples.size == 0:
@@ -116,7 +146,7 @@ def encode_audio(samples: NDArray[np.float32], rate: int, format: str) -> bytes:
         raise ValueError(f"a sound cannot have {rate} samples a second")
     if not np.isfinite(samples).all():
         raise ValueError("a sound has samples that are not finite numbers")
-    if format in _LIBSNDFILE:
+    if not format.startswith("wav"):
         return _encode_libsndfile(samples, rate, format)
     wav = _WAVS[_PLAIN_WAV if format == "wav" else format]
     channels = 1 if samples.ndim == 1 else samples.shape[1]
@@ -171,17 +201,42 @@ def _with_wav_head(body: bytes, wav: _Wav, rate: int, channels: int) -> bytes:
 
 
 def _encode_libsndfile(samples: NDArray[np.float32], rate: int, format: str) -> bytes:
-    container, subtype = _LIBSNDFILE[format]
-    file = io.BytesIO()
+    kind, _, setting = format.partition(":")
+    container, subtype = _LIBSNDFILE[kind]
+    file, channels = io.BytesIO(), 1 if samples.ndim == 1 else samples.shape[1]
     try:
-        soundfile.write(file, samples, rate, format=container, subtype=subtype)
+        with soundfile.SoundFile(
+            file, "w", rate, channels, subtype, format=container, **_compression(kind, setting, rate)
+        ) as writer:
+            for start in range(0, len(samples), _BLOCK):
+                writer.write(samples[start : start + _BLOCK])
     except (soundfile.LibsndfileError, ValueError) as error:
-        raise ValueError(f"a sound of {rate} Hz, {list(samples.shape)}, cannot be written as {format}") from error
-    return ogg.with_serial(file.getvalue(), 0) if format == "ogg" else file.getvalue()
+        reason = f": {error}" if isinstance(error, mp3.WrongBitrate) else ""
+        raise ValueError(
+            f"a sound of {rate} Hz, {list(samples.shape)}, cannot be written as {format}{reason}"
+        ) from error
+    return ogg.with_serial(file.getvalue(), 0) if kind == "ogg" else file.getvalue()
+
+
+def _compression(kind: str, setting: str, rate: int) -> dict[str, float | str]:
+    """libsndfile's arguments: 0 is the largest file and 1 the smallest, whatever the format calls it."""
+    if not setting:
+        return {}
+    if kind == "flac":
+        return {"compression_level": int(setting) / _FLAC_LEVELS[-1]}
+    if kind == "ogg":
+        return {"compression_level": 1 - int(setting.removeprefix("q")) / _OGG_QUALITIES[-1]}
+    return {
+        "compression_level": mp3.compression_level(int(setting.removesuffix("k")), rate),
+        "bitrate_mode": "CONSTANT",
+    }
 
 
 def decode_audio(data: bytes, name: str = "") -> Audio:
     """A sound from the bytes of its file: WAV, FLAC, Ogg, MP3, AIFF or AU.
+
+    The `format` of an MP3 of constant bitrate, and of an Ogg Vorbis that libvorbis wrote, tells that; FLAC's level
+    cannot be told.
 
     A cut-off file is an error wherever the format makes that visible. MP3 does so by the length that encoders write in
     front; without one, or if less than a frame (1,152 samples) is missing, it does not.
@@ -239,9 +294,29 @@ def _decode_libsndfile(data: bytes, kind: str) -> Audio:
         expected, rate = file.frames, file.samplerate
     if len(samples) == 0:
         raise ValueError("no samples")
-    if expected - len(samples) > (_MP3_FRAME if kind == "mp3" else 0):
+    if expected - len(samples) > (mp3.FRAME_SAMPLES if kind == "mp3" else 0):
         raise ValueError(f"the file is truncated: {len(samples)} of {expected} samples are there")
-    return Audio(samples, rate, _LIBSNDFILE_NAMES.get(file.format, kind))
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    return Audio(samples, rate, _own_format(data, _LIBSNDFILE_NAMES.get(file.format, kind), rate, channels))
+
+
+def _own_format(data: bytes, kind: str, rate: int, channels: int) -> str:
+    if kind == "mp3":
+        kbps = mp3.constant_bitrate(data)
+        return f"mp3:{kbps}k" if kbps in mp3.BITRATES else "mp3"
+    if kind == "ogg":
+        bitrate = ogg.nominal_bitrate(data)
+        quality = _ogg_qualities(rate, channels).get(bitrate, _OGG_DEFAULT) if bitrate else _OGG_DEFAULT
+        return "ogg" if quality == _OGG_DEFAULT else f"ogg:q{quality}"
+    return kind
+
+
+@functools.lru_cache(maxsize=16)
+def _ogg_qualities(rate: int, channels: int) -> dict[int, int]:
+    """Which quality has libvorbis announce a bitrate."""
+    silence = np.zeros((1, channels), dtype=np.float32)
+    files = {quality: _encode_libsndfile(silence, rate, f"ogg:q{quality}") for quality in _OGG_QUALITIES}
+    return {bitrate: quality for quality, data in files.items() if (bitrate := ogg.nominal_bitrate(data))}
 
 
 def to_mono_rate(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin as TiffImagePlugin
 from PIL import UnidentifiedImageError
 from PIL import WebPImagePlugin as WebPImagePlugin
+from PIL.JpegImagePlugin import get_sampling
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,80 @@ class Image:
     format: str
 
 
+Options = dict[str, int | str | bool]
+"""Keyword arguments of Pillow's `save`."""
+
+
 @dataclass(frozen=True)
 class _File:
-    """What there is to know about a picture format. `values` are the settings that a name may carry: `png:0`."""
+    """What there is to know about a picture format.
+
+    Attributes:
+        pillow: Pillow's name of it.
+        suffix: What its files are called.
+        magics: How its files start.
+        names: The names it is written under, with what makes the difference.
+        summary: The same names in short.
+    """
 
     pillow: str
+    suffix: str
     magics: tuple[bytes, ...]
-    option: str = ""
-    prefix: str = ""
-    values: range = range(0)
-    default: int | None = None
-    written: bool = True
+    names: dict[str, Options]
+    summary: tuple[str, ...]
+
+
+_SUBSAMPLING = {"444": 0, "422": 1, "420": 2}
+"""Pixels that share a colour: none, two in a row, or two by two. Pillow's numbers for them."""
+
+
+def _jpeg_names() -> dict[str, Options]:
+    names: dict[str, Options] = {"jpeg": {"quality": 75}}
+    for quality in range(1, 101):
+        names[f"jpeg:q{quality}"] = {"quality": quality}
+    for quality in range(1, 101):
+        for word, number in _SUBSAMPLING.items():
+            names[f"jpeg:q{quality}:{word}"] = {"quality": quality, "subsampling": number}
+    return names
+
+
+def _webp_names() -> dict[str, Options]:
+    names: dict[str, Options] = {"webp": {"quality": 80}, "webp:lossless": {"lossless": True}}
+    return names | {f"webp:q{quality}": {"quality": quality} for quality in range(101)}
 
 
 _FILES = {
-    "tiff": _File("TIFF", (b"II*\0", b"MM\0*")),
-    "png": _File("PNG", (b"\x89PNG\r\n\x1a\n",), "compress_level", ":", range(10)),
-    "jpeg": _File("JPEG", (b"\xff\xd8\xff",), "quality", ":q", range(1, 101), default=75),
-    "bmp": _File("BMP", (b"BM",)),
-    "ppm": _File("PPM", (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")),
-    "gif": _File("GIF", (b"GIF87a", b"GIF89a"), written=False),
-    "webp": _File("WEBP", (b"RIFF",), written=False),
+    "tiff": _File(
+        "TIFF",
+        ".tiff",
+        (b"II*\0", b"MM\0*"),
+        {"tiff": {}, "tiff:lzw": {"compression": "tiff_lzw"}, "tiff:deflate": {"compression": "tiff_adobe_deflate"}},
+        ("tiff", "tiff:lzw", "tiff:deflate"),
+    ),
+    "png": _File(
+        "PNG",
+        ".png",
+        (b"\x89PNG\r\n\x1a\n",),
+        {"png": {}} | {f"png:{level}": {"compress_level": level} for level in range(10)},
+        ("png", "png:0 to png:9"),
+    ),
+    "jpeg": _File(
+        "JPEG",
+        ".jpg",
+        (b"\xff\xd8\xff",),
+        _jpeg_names(),
+        ("jpeg", "jpeg:q1 to jpeg:q100", "jpeg:q1:444 (or :422, :420) to jpeg:q100:444"),
+    ),
+    "bmp": _File("BMP", ".bmp", (b"BM",), {"bmp": {}}, ("bmp",)),
+    "webp": _File(
+        "WEBP",
+        ".webp",
+        (b"RIFF",),
+        _webp_names(),
+        ("webp", "webp:lossless", "webp:q0 to webp:q100"),
+    ),
+    "gif": _File("GIF", ".gif", (b"GIF87a", b"GIF89a"), {"gif": {}}, ("gif",)),
+    "ppm": _File("PPM", ".ppm", (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), {"ppm": {}}, ("ppm",)),
 }
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
@@ -69,33 +123,25 @@ HEADERLESS = ("fhwc", "fchw")
 cannot be decoded."""
 
 
-def _settings() -> dict[str, tuple[str, dict[str, int]]]:
-    """Name -> Pillow's name of the format, and its keyword arguments."""
-    settings: dict[str, tuple[str, dict[str, int]]] = {}
-    for name, file in _FILES.items():
-        if file.written:
-            settings[name] = (file.pillow, {} if file.default is None else {file.option: file.default})
-            for value in file.values:
-                settings[f"{name}{file.prefix}{value}"] = (file.pillow, {file.option: value})
-    return settings
-
-
-_SETTINGS = _settings()
+_SETTINGS = {name: (file.pillow, options) for file in _FILES.values() for name, options in file.names.items()}
+"""Name -> Pillow's name of the format, and its keyword arguments."""
 
 IMAGE_FORMATS: tuple[str, ...] = (*HEADERLESS, *_SETTINGS)
 """Every name that `encode_image` takes."""
 
+_TIFF_COMPRESSIONS = {5: "tiff:lzw", 8: "tiff:deflate", 32946: "tiff:deflate"}
+"""Values of the tag; others are only ever read."""
+_TIFF_COMPRESSION_TAG = 259
+
 
 def describe_image_formats() -> str:
     """The names in one line, for messages: `..., png, png:0 to png:9, ...`."""
-    parts = list(HEADERLESS)
-    for name, file in _FILES.items():
-        if file.written:
-            parts.append(name)
-            if file.values:
-                first, last = file.values[0], file.values[-1]
-                parts.append(f"{name}{file.prefix}{first} to {name}{file.prefix}{last}")
-    return ", ".join(parts)
+    return ", ".join([*HEADERLESS, *(part for file in _FILES.values() for part in file.summary)])
+
+
+def image_suffix(format: str) -> str:
+    """What files of one of `IMAGE_FORMATS` are called: `.tiff`, `.jpg`, `.fhwc`."""
+    return f".{format}" if format in HEADERLESS else _FILES[format.partition(":")[0]].suffix
 
 
 def sniff_image(data: bytes) -> str | None:
@@ -119,13 +165,15 @@ def encode_image(pixels: NDArray[np.uint8], format: str) -> bytes:
     """The bytes of a picture file.
 
     Equal pixels give equal bytes. 224 x 224 in colour: `fhwc` 150,528 bytes, `tiff` 150,668, `png:0` 150,864.
+    JPEG and WebP (but for `webp:lossless`) change the pixels, and so does GIF if there are more than 256 colours. GIF
+    and WebP have no grey: it comes back in three equal channels.
 
     Args:
         pixels: uint8 [H, W, 3] or [H, W].
         format: One of `IMAGE_FORMATS`.
 
     Raises:
-        ValueError: unknown format, or an array that is not a picture.
+        ValueError: unknown format, an array that is not a picture, or one too large for the format.
     """
     if format not in IMAGE_FORMATS:
         raise ValueError(f"unknown picture format {format!r}; known are {describe_image_formats()}")
@@ -140,10 +188,13 @@ def encode_image(pixels: NDArray[np.uint8], format: str) -> bytes:
     if format == "tiff":
         return _tiff_head(pixels.shape) + pixels.tobytes()
     pillow, options = _SETTINGS[format]
-    return _save(pixels, pillow, options)
+    try:
+        return _save(pixels, pillow, options)
+    except (OSError, ValueError, struct.error) as error:
+        raise ValueError(f"a picture of {list(pixels.shape)} cannot be written as {format} ({error})") from error
 
 
-def _save(pixels: NDArray[np.uint8], pillow: str, options: dict[str, int]) -> bytes:
+def _save(pixels: NDArray[np.uint8], pillow: str, options: Options) -> bytes:
     file = io.BytesIO()
     Pillow.fromarray(np.ascontiguousarray(pixels)).save(file, format=pillow, **options)
     return file.getvalue()
@@ -180,8 +231,9 @@ def decode_image(data: bytes, name: str = "") -> Image:
     """A picture from the bytes of its file: PNG, JPEG, TIFF, BMP, PPM, GIF (first frame) or WebP.
 
     Grey pictures stay grey, all others become RGB; transparency is dropped and 16-bit grey is cut to its upper 8 bits.
-    The `format` of a JPEG is the quality whose quantisation tables are nearest to the file's; that of a PNG is `png:0`
-    if it is stored without compression, else `png`; that of a TIFF is `tiff`, compressed or not.
+    The `format` of a JPEG is the quality whose quantisation tables are nearest to the file's, and its subsampling; that
+    of a PNG is `png:0` if it is stored without compression, else `png`; that of a TIFF or WebP tells the compression,
+    and not what it was asked for (WebP's quality).
 
     Raises:
         ValueError: not such a file, or damaged, or cut off; the message starts with `name`.
@@ -212,8 +264,25 @@ def _lacks_end(data: bytes, kind: str) -> bool:
     """Whether the closing mark is missing, where the format has one: Pillow reads some cut files without complaint."""
     if kind == "png":
         return data.rfind(b"IEND\xaeB`\x82") < 0
+    if kind == "gif":
+        return not data.rstrip(b"\0").endswith(b";")
+    if kind == "tiff":
+        return len(data) < _tiff_directory_end(data)
+    if kind == "webp":
+        return len(data) < int.from_bytes(data[4:8], "little") + 8
     # Inside the scan a 0xff is always stuffed, so an end mark after the start of the last scan is the real one.
     return kind == "jpeg" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def _tiff_directory_end(data: bytes) -> int:
+    """Where the first directory ends: libtiff writes it last, and Pillow does without what comes after its entries."""
+    order = "<" if data.startswith(b"II") else ">"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (entries,) = struct.unpack_from(f"{order}H", data, start)
+    except struct.error:
+        return len(data) + 1
+    return int(start + 2 + 12 * entries + 4)
 
 
 def _pixels(picture: Pillow.Image) -> NDArray[np.uint8]:
@@ -227,14 +296,28 @@ def _pixels(picture: Pillow.Image) -> NDArray[np.uint8]:
 
 def _own_format(picture: Pillow.Image, data: bytes, kind: str) -> str:
     if kind == "jpeg":
-        tables: dict[int, list[int]] = getattr(picture, "quantization", {})
-        return f"jpeg:q{_jpeg_quality(tuple(tables[min(tables)]))}" if tables else "jpeg"
+        return _own_jpeg(picture)
+    if kind == "tiff":
+        tags: dict[int, int] = getattr(picture, "tag_v2", {})
+        return _TIFF_COMPRESSIONS.get(tags.get(_TIFF_COMPRESSION_TAG, 1), "tiff")
+    if kind == "webp":
+        return "webp:lossless" if data[12:16] == b"VP8L" else "webp"
     if kind == "png":
         # IDAT: 4 bytes of name, 2 of zlib header, then the first deflate block; type 0 (bits 1 and 2) is stored.
         start = data.find(b"IDAT") + 6
         stored = start < len(data) and data[start - 1] & 0xC0 == 0 and data[start] & 0x06 == 0
         return "png:0" if stored else "png"
     return kind
+
+
+def _own_jpeg(picture: Pillow.Image) -> str:
+    tables: dict[int, list[int]] = getattr(picture, "quantization", {})
+    if not tables:
+        return "jpeg"
+    quality = _jpeg_quality(tuple(tables[min(tables)]))
+    sampling = get_sampling(picture) if picture.mode == "RGB" else _SUBSAMPLING["420"]
+    word = {_SUBSAMPLING["444"]: ":444", _SUBSAMPLING["422"]: ":422"}.get(sampling, "")
+    return f"jpeg:q{quality}{word}"
 
 
 @functools.lru_cache(maxsize=256)
@@ -246,7 +329,7 @@ def _jpeg_quality(luma: tuple[int, ...]) -> int:
 @functools.cache
 def _luma_tables() -> list[tuple[int, list[int]]]:
     tables = []
-    for quality in _FILES["jpeg"].values:
+    for quality in range(1, 101):
         data = _save(np.zeros((8, 8), dtype=np.uint8), "JPEG", {"quality": quality})
         with Pillow.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             tables.append((quality, picture.quantization[0]))  # type: ignore[attr-defined]
@@ -259,6 +342,8 @@ _MARGIN = 256 / 224
 
 def centre_square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """The square in the middle: the short side resized to 256/224 of `size` (bicubic), then cut.
+
+    A picture that is such a square already comes back as it is: somebody has cut it before.
 
     Args:
         pixels: uint8 [H, W, 3] or [H, W].
@@ -273,6 +358,8 @@ def centre_square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if size < 1:
         raise ValueError(f"image_size is {size}; it must be at least 1")
     height, width = pixels.shape[:2]
+    if height == width == size:
+        return pixels
     short, shorter = round(size * _MARGIN), min(height, width)
     resized = height * short // shorter, width * short // shorter
     top, left = (round((side - size) / 2) for side in resized)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from anybyte.files.audio import AUDIO_FORMATS, Audio, decode_audio, encode_audio, sniff_audio
+from anybyte.files.audio import (
+    AUDIO_FORMATS,
+    Audio,
+    audio_suffix,
+    decode_audio,
+    describe_audio_formats,
+    encode_audio,
+    sniff_audio,
+)
 from anybyte.files.images import (
     IMAGE_FORMATS,
     Image,
     decode_image,
     describe_image_formats,
     encode_image,
+    image_suffix,
     sniff_image,
 )
 
@@ -25,6 +34,7 @@ __all__ = [
     "encode_audio",
     "encode_image",
     "medium_of",
+    "suffix_of",
 ]
 
 
@@ -35,10 +45,20 @@ def check_format(format: str) -> None:
         ValueError: they cannot; the message lists the formats.
     """
     if format not in IMAGE_FORMATS and format not in AUDIO_FORMATS:
-        sounds = ", ".join(AUDIO_FORMATS)
         raise ValueError(
-            f"unknown format {format!r}; pictures can be {describe_image_formats()}; sounds can be {sounds}"
+            f"unknown format {format!r}; pictures can be {describe_image_formats()}; sounds can be "
+            f"{describe_audio_formats()}"
         )
+
+
+def suffix_of(format: str) -> str:
+    """What files of a format are called: `.tiff`, `.jpg`, `.wav`.
+
+    Raises:
+        ValueError: there is no such format; the message lists them.
+    """
+    check_format(format)
+    return image_suffix(format) if format in IMAGE_FORMATS else audio_suffix(format)
 
 
 def medium_of(data: bytes) -> Literal["image", "audio"] | None:
@@ -76,7 +96,7 @@ def encode(medium: Image | Audio, format: str | None = None) -> bytes:
         format: One of `IMAGE_FORMATS` or `AUDIO_FORMATS`. None: the format that the medium came in.
 
     Raises:
-        ValueError: the format is unknown, is only ever read (GIF, WebP, AIFF, AU), or is for the other medium.
+        ValueError: the format is unknown, is only ever read (AIFF, AU), or is for the other medium.
     """
     target = medium.format if format is None else format
     formats, word = (IMAGE_FORMATS, "picture") if isinstance(medium, Image) else (AUDIO_FORMATS, "sound")

@@ -56,3 +56,12 @@ def _checksum(page: bytearray) -> bytes:
     """CRC-32 as Ogg has it: zlib's polynomial with bits in the other order, starting at 0 and not inverted."""
     mirrored = zlib.crc32(page.translate(_MIRROR), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return mirrored.to_bytes(4, "big").translate(_MIRROR)
+
+
+def nominal_bitrate(data: bytes) -> int | None:
+    """Bits a second that the head of a Vorbis stream announces. None: another codec, or nothing is announced."""
+    start = data.find(b"\x01vorbis", 0, 256)
+    if start < 0 or len(data) < start + 24:
+        return None
+    bitrate = int.from_bytes(data[start + 20 : start + 24], "little", signed=True)
+    return bitrate if bitrate > 0 else None
