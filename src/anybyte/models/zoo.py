@@ -174,6 +174,26 @@ def create_model(name: str, **overrides: Any) -> Pretrained:
     return _ZOO[name][0](dataclasses.replace(config, **values))
 
 
+def class_of(config: Any) -> type[Pretrained]:
+    """The model class that a config is of."""
+    for cls in _CLASSES.values():
+        if isinstance(config, cls.config_class):
+            return cls
+    known = ", ".join(cls.config_class.__name__ for cls in _CLASSES.values())
+    raise ValueError(f"no model has a config of type {type(config).__name__}; known: {known}")
+
+
+def config_class_of(architecture: str, where: str) -> type:
+    """The config class of an architecture, by the name that model folders give it; `where` it is named.
+
+    Raises:
+        ValueError: no such architecture.
+    """
+    if architecture not in _CLASSES:
+        raise ValueError(f"{where} names a {architecture}; known architectures: {', '.join(_CLASSES)}")
+    return _CLASSES[architecture].config_class
+
+
 def load_pretrained(folder: str | os.PathLike[str]) -> tuple[Pretrained, tuple[str, ...] | None]:
     """The model in a folder, of whichever class its config names, and the names of its classes if it has them.
 
