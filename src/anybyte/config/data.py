@@ -13,24 +13,50 @@ class AugmentConfig:
     A field that does not fit the medium of a file (a flip for audio) is left out for that file.
     """
 
+    crop_size: int | None = None
+    """Images: cut a rectangle of random size, shape and place, and resize it to a square of this side (bicubic)."""
+    crop_area: tuple[float, float] = (0.08, 1.0)
+    """Images, with `crop_size`: share of the picture's area that is cut, from and to."""
+    crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    """Images, with `crop_size`: width by height of what is cut, from and to."""
     crop_padding: int = 0
     """Images: zero-pad by this many pixels on each side, then crop at random back to the size."""
     flip: bool = False
     """Images: mirror left-right with probability 1/2."""
+    rand_augment: int = 0
+    """Images: RandAugment (Cubuk et al. 2020, arXiv 1909.13719): this many of its 14 operations, one after the other.
+    The paper's recipes use 2."""
+    rand_augment_magnitude: int = 9
+    """Images, with `rand_augment`: strength of the operations, 0 to 30."""
     brightness: float = 0.0
     """Images: scale pixel values by a factor drawn from [1 - b, 1 + b]."""
     erase: float = 0.0
-    """Images: probability of overwriting a random rectangle (2% to 20% of the area) with a random value."""
-    gain_db: float = 0.0
-    """Audio: gain drawn from [-g, g] decibels."""
-    shift_seconds: float = 0.0
-    """Audio: delay drawn from [-s, s]; the gap is silence, the end is cut, the length stays."""
+    """Images: probability of overwriting a random rectangle. The paper's recipes use 0.25."""
+    erase_area: tuple[float, float] = (0.02, 0.33)
+    """Images, with `erase`: share of the area that is overwritten, from and to."""
+    erase_value: int | None = None
+    """Images, with `erase`: what is written, 0 (as in the paper's recipes) to 255. None: a random colour."""
     speed: float = 0.0
     """Audio: resample by a factor drawn from [1 - s, 1 + s] (pitch and length change together)."""
+    shift_seconds: float = 0.0
+    """Audio: delay drawn from [-s, s]; the gap is silence, the end is cut, the length stays."""
+    roll: float = 0.0
+    """Audio: delay by a share of the length drawn from [-r, r]; what leaves at one end comes in at the other. The
+    paper's recipes use 0.1."""
+    gain_db: float = 0.0
+    """Audio: gain drawn from [-g, g] decibels."""
     noise_db: float | None = None
     """Audio: add white noise at a level drawn from [noise_db - 30, noise_db] dB relative to the clip's peak."""
+    noise_dbfs: float | None = None
+    """Audio: add white noise at this level (RMS) in dB relative to full scale. The paper's recipes use -50."""
     time_mask_seconds: float = 0.0
     """Audio: silence one random stretch of up to this length."""
+    mixup: float = 0.0
+    """Probability of mixing a file with another training file of its medium: w times the one plus 1 - w times the
+    other, and the labels likewise (Zhang et al. 2018, arXiv 1710.09412). Pictures must be of one size
+    (`reading.image_size`)."""
+    mixup_alpha: float = 1.0
+    """With `mixup`: w is drawn from Beta(a, a). 1 draws it evenly from [0, 1]; less stays nearer to 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,31 +7,71 @@ off draws nothing from it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from anybyte.config import AugmentConfig
+from anybyte.files.rand_augment import MAGNITUDES, rand_augment
 
-_ERASED_AREA = (0.02, 0.2)
+Span = tuple[float, float]
+"""From and to."""
+
+
 _ERASED_ASPECT = 10 / 3
 _NOISE_SPAN_DB = 30
+_CROP_ATTEMPTS = 10
+
+_NOT_NEGATIVE = ("not negative and finite", lambda value: 0 <= value < math.inf)
+_SHARE = ("in [0, 1)", lambda value: 0 <= value < 1)
+_PROBABILITY = ("a probability, in [0, 1]", lambda value: 0 <= value <= 1)
+_DECIBELS = ("a finite number of decibels, or None", lambda value: math.isfinite(value))
+_AREA = ("two numbers in (0, 1], in order", lambda value: len(value) == 2 and 0 < value[0] <= value[1] <= 1)
+
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "crop_size": ("at least 1, or None", lambda value: value >= 1),
+    "crop_area": _AREA,
+    "crop_aspect": (
+        "two positive numbers, in order",
+        lambda value: len(value) == 2 and 0 < value[0] <= value[1] < math.inf,
+    ),
+    "crop_padding": _NOT_NEGATIVE,
+    "rand_augment": _NOT_NEGATIVE,
+    "rand_augment_magnitude": (f"in 0 to {MAGNITUDES - 1}", lambda value: 0 <= value < MAGNITUDES),
+    "brightness": _NOT_NEGATIVE,
+    "erase": _PROBABILITY,
+    "erase_area": _AREA,
+    "erase_value": ("in 0 to 255, or None", lambda value: 0 <= value <= 255),
+    "speed": _SHARE,
+    "shift_seconds": _NOT_NEGATIVE,
+    "roll": _PROBABILITY,
+    "gain_db": _NOT_NEGATIVE,
+    "noise_db": _DECIBELS,
+    "noise_dbfs": _DECIBELS,
+    "time_mask_seconds": _NOT_NEGATIVE,
+    "mixup": _PROBABILITY,
+    "mixup_alpha": ("positive and finite", lambda value: 0 < value < math.inf),
+}
+"""Field -> what it must be, and whether a value is that; None, where allowed, always is."""
 
 
 def changes_images(config: AugmentConfig) -> bool:
     """Whether any change to pictures is on."""
-    return bool(config.crop_padding or config.flip or config.brightness or config.erase)
+    return config.crop_size is not None or bool(
+        config.crop_padding or config.flip or config.rand_augment or config.brightness or config.erase
+    )
 
 
 def changes_audio(config: AugmentConfig) -> bool:
     """Whether any change to sounds is on."""
-    return bool(
-        config.gain_db
-        or config.shift_seconds
-        or config.speed
-        or config.noise_db is not None
-        or config.time_mask_seconds
+    return (
+        config.noise_db is not None
+        or config.noise_dbfs is not None
+        or bool(config.speed or config.shift_seconds or config.roll or config.gain_db or config.time_mask_seconds)
     )
 
 
@@ -41,42 +81,59 @@ def check_augment(config: AugmentConfig) -> None:
     Raises:
         ValueError: it does not; the message names the field, its value and what would be right.
     """
-    for field, below in (
-        ("crop_padding", math.inf),
-        ("brightness", math.inf),
-        ("gain_db", math.inf),
-        ("shift_seconds", math.inf),
-        ("time_mask_seconds", math.inf),
-        ("speed", 1.0),
-    ):
+    for field, (what, holds) in _RULES.items():
         value = getattr(config, field)
-        if not 0 <= value < below:
-            limits = "not negative" if below == math.inf else "in [0, 1)"
-            raise ValueError(f"augment.{field} is {value}; it must be {limits}")
-    if not 0 <= config.erase <= 1:
-        raise ValueError(f"augment.erase is {config.erase}; it is a probability, in [0, 1]")
-    if config.noise_db is not None and not math.isfinite(config.noise_db):
-        raise ValueError(f"augment.noise_db is {config.noise_db}; it must be a finite number of decibels, or None")
+        if value is not None and not holds(value):
+            raise ValueError(f"augment.{field} is {value}; it must be {what}")
 
 
 def augment_image(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture, changed at random; the argument is left as it is.
+    """The picture, changed at random in the order of the fields; the argument is left as it is.
 
     Args:
         pixels: uint8 [H, W, 3] or [H, W].
 
     Returns:
-        uint8 of the same shape.
+        uint8 of the same shape, or with sides of `crop_size`.
     """
+    if config.crop_size is not None:
+        pixels = _crop(pixels, config.crop_size, config.crop_area, config.crop_aspect, rng)
     if config.crop_padding:
         pixels = _shift_image(pixels, config.crop_padding, rng)
     if config.flip and rng.random() < 0.5:
         pixels = pixels[:, ::-1]
+    if config.rand_augment:
+        pixels = rand_augment(pixels, config.rand_augment, config.rand_augment_magnitude, rng)
     if config.brightness:
         pixels = _brighten(pixels, 1 + config.brightness * rng.uniform(-1, 1))
     if config.erase and rng.random() < config.erase:
-        pixels = _erase(pixels, rng)
+        pixels = _erase(pixels, config.erase_area, config.erase_value, rng)
     return pixels
+
+
+def _crop(
+    pixels: NDArray[np.uint8], size: int, area: Span, aspect: Span, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A rectangle of random area, aspect and place, resized to a square (Szegedy et al. 2015, arXiv 1409.4842).
+
+    If none of several draws fits into the picture, it is the largest one in the middle whose aspect is allowed.
+    """
+    height, width = pixels.shape[:2]
+    picture = Pillow.fromarray(np.ascontiguousarray(pixels))
+    for _ in range(_CROP_ATTEMPTS):
+        target = rng.uniform(*area) * height * width
+        ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
+        columns, rows = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if 0 < columns <= width and 0 < rows <= height:
+            left, top = rng.integers(width - columns, endpoint=True), rng.integers(height - rows, endpoint=True)
+            break
+    else:
+        ratio = min(max(width / height, aspect[0]), aspect[1])
+        columns, rows = min(width, max(1, round(height * ratio))), min(height, max(1, round(width / ratio)))
+        left, top = (width - columns) // 2, (height - rows) // 2
+    # Cut first: what lies around the rectangle does not look into it.
+    part = picture.crop((int(left), int(top), int(left) + columns, int(top) + rows))
+    return np.asarray(part.resize((size, size), Pillow.Resampling.BICUBIC))
 
 
 def _shift_image(pixels: NDArray[np.uint8], padding: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -96,23 +153,28 @@ def _brighten(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     return np.take(table, pixels)
 
 
-def _erase(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Overwrite a rectangle of 2% to 20% of the area, of any aspect from 3:10 to 10:3, with one random value."""
+def _erase(pixels: NDArray[np.uint8], share: Span, value: int | None, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Overwrite a rectangle of some share of the area, of any aspect from 3:10 to 10:3, with one value.
+
+    Random erasing, Zhong et al. 2017, arXiv 1708.04896.
+    """
     height, width = pixels.shape[:2]
-    area = rng.uniform(*_ERASED_AREA) * height * width
+    area = rng.uniform(*share) * height * width
     aspect = _ERASED_ASPECT ** rng.uniform(-1, 1)
     rows = min(height, max(1, round(math.sqrt(area * aspect))))
     columns = min(width, max(1, round(area / rows)))
     top, left = rng.integers(height - rows, endpoint=True), rng.integers(width - columns, endpoint=True)
     erased = pixels.copy()
-    erased[top : top + rows, left : left + columns] = rng.integers(256, size=pixels.shape[2:], dtype=np.uint8)
+    erased[top : top + rows, left : left + columns] = (
+        rng.integers(256, size=pixels.shape[2:], dtype=np.uint8) if value is None else value
+    )
     return erased
 
 
 def augment_audio(
     samples: NDArray[np.float32], rate: int, config: AugmentConfig, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The sound, changed at random; the argument is left as it is.
+    """The sound, changed at random in the order of the fields; the argument is left as it is.
 
     Args:
         samples: float32 [N] or [N, C].
@@ -125,11 +187,16 @@ def augment_audio(
         samples = _resample(samples, rate, 1 + config.speed * rng.uniform(-1, 1))
     if config.shift_seconds:
         samples = _delay(samples, round(config.shift_seconds * rate), rng)
+    if config.roll:
+        limit = config.roll * len(samples)
+        samples = np.roll(samples, round(rng.uniform(-limit, limit)), axis=0)
     if config.gain_db:
         samples = samples * _amplitude(config.gain_db * rng.uniform(-1, 1))
     if config.noise_db is not None:
         level = _amplitude(config.noise_db - _NOISE_SPAN_DB * rng.random()) * np.abs(samples).max()
         samples = samples + rng.standard_normal(samples.shape, dtype=np.float32) * level
+    if config.noise_dbfs is not None:
+        samples = samples + rng.standard_normal(samples.shape, dtype=np.float32) * _amplitude(config.noise_dbfs)
     if config.time_mask_seconds:
         samples = _silence(samples, round(config.time_mask_seconds * rate), rng)
     return np.clip(samples, np.float32(-1), np.float32(1))
