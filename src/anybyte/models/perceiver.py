@@ -4,6 +4,7 @@ Notable here:
 - every model of both papers is this one composition under another config: the original Perceiver reads its inputs
   before each block and averages its latents;
 - an array is encoded once and decoded in pieces of any size, and attention never holds [queries x keys] of long arrays;
+- files are an input like any array: each batch is padded and masked, and long files are read in stretches;
 - where DeepMind's release and transformers differ, a field of the config says which; DeepMind's is the default.
 
     arrays -> Inputs -> tokens [B, M, C] -> encode: cross-attention into latents [B, N, D] -> process: blocks of
@@ -12,23 +13,32 @@ Notable here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from anybyte.config import AverageOutputConfig, FlowInputConfig, FlowOutputConfig, PerceiverConfig
+from anybyte.batch import ByteBatch
+from anybyte.config import (
+    AverageOutputConfig,
+    BytesInputConfig,
+    ClassOutputConfig,
+    EntityOutputConfig,
+    FlowOutputConfig,
+    PerceiverConfig,
+    PooledOutputConfig,
+)
+from anybyte.models import long_files
+from anybyte.models.arguments import by_name, check_config, check_rows, check_whole, choose_outputs, pieces
 from anybyte.models.attention import AttentionLayer, Source
-from anybyte.models.inputs import Grid, Inputs, TokenInput, check_mask
+from anybyte.models.inputs import Arrays, BytesInput, Grid, Inputs, Masks, TokenInput, check_mask
 from anybyte.models.positions import LearnedPositions
 from anybyte.models.pretrained import Pretrained
 from anybyte.models.queries import AverageOutput, Output, QueriedConfig, Rows
-
-Arrays = Tensor | Mapping[str, Tensor]
-"""The array of a model with one input (or output), or one for each name."""
 
 _LEARNED_STD = 0.02
 """Of latents, positions, queries, padding and mask tokens at the start."""
@@ -42,13 +52,26 @@ class Encoded:
 
     Attributes:
         latents: [batch, num_latents, latent_dim].
-        tokens: [batch, tokens, channels], the inputs as they were attended to.
+        tokens: [batch, tokens, channels], the inputs as they were attended to. None where files were read in stretches.
         grids: the places of each input's tokens.
+        masks: True at the tokens of an input that were attended, [batch, tokens]; inputs not named here were whole.
     """
 
     latents: Tensor
-    tokens: Tensor
+    tokens: Tensor | None
     grids: Mapping[str, Grid]
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def tokens_of(self, name: str) -> Tensor | None:
+        """The tokens of one input."""
+        if self.tokens is None:
+            return None
+        start = 0
+        for other, grid in self.grids.items():
+            if other == name:
+                return self.tokens[:, start : start + prod(grid)]
+            start += prod(grid)
+        raise KeyError(name)
 
 
 class Perceiver(Pretrained):
@@ -58,18 +81,18 @@ class Perceiver(Pretrained):
 
     def __init__(self, config: PerceiverConfig) -> None:
         super().__init__()
-        _check(config)
+        check_config(config)
         self.config = config
         self.inputs = Inputs(config.inputs, config.input_padding)
         channels, dim = self.inputs.num_channels, config.latent_dim
         self.latents = nn.Parameter(torch.empty(config.num_latents, dim))
         self.encoders = nn.ModuleList(
-            AttentionLayer(dim, channels, config.encode, config.gelu, config.masked_rows)
+            AttentionLayer(dim, channels, config.encode, config.gelu, config.masked_rows, config.dropout)
             for _ in range(config.distinct_cross_attends)
         )
         self.blocks = nn.ModuleList(
             nn.ModuleList(
-                AttentionLayer(dim, None, config.process, config.gelu, config.masked_rows)
+                AttentionLayer(dim, None, config.process, config.gelu, config.masked_rows, config.dropout)
                 for _ in range(config.num_layers)
             )
             for _ in range(config.distinct_blocks)
@@ -77,77 +100,109 @@ class Perceiver(Pretrained):
         averaged = [output for output in config.outputs if isinstance(output, AverageOutputConfig)]
         queried = [output for output in config.outputs if not isinstance(output, AverageOutputConfig)]
         self.averages = nn.ModuleDict({output.name: AverageOutput(output, dim) for output in averaged})
-        self.decoder = Decoder(config, queried, channels, self._embedding()) if queried else None
+        self.decoder = Decoder(config, queried, self.inputs, self._embedding()) if queried else None
         self._initialise()
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes of the one output that has any; None if there is no such output, or several."""
+        found = [part for part in self.config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
+        return found[0].num_classes if len(found) == 1 else None
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether `model(ByteBatch)` is the logits of files."""
+        only_files = len(self.config.inputs) == 1 and isinstance(self.config.inputs[0], BytesInputConfig)
+        return only_files and len(self.config.outputs) == 1 and self.num_classes is not None
 
     def forward(
         self,
         arrays: Arrays,
-        mask: Arrays | None = None,
-        query_mask: Arrays | None = None,
-        rows: Arrays | None = None,
+        mask: Masks | None = None,
+        query_mask: Masks | None = None,
+        rows: Masks | None = None,
         piece: int | None = None,
+        outputs: Sequence[str] | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """The outputs, or the latents [batch, num_latents, latent_dim] of a model without any.
 
         Args:
-            arrays: the inputs; of several, those left out count as masked.
+            arrays: the inputs; of several, those left out count as masked. Files are a `ByteBatch`.
             mask: 1 at tokens that may be attended, [batch, tokens] an input. None: all.
-            query_mask, rows, piece: see `decode`.
+            query_mask, rows, piece, outputs: see `decode`.
 
         Raises:
             ValueError: something does not fit; the message names the input, and what would.
         """
-        return self.decode(self.encode(arrays, mask), query_mask, rows, piece)
+        return self.decode(self.encode(arrays, mask), query_mask, rows, piece, outputs)
 
-    def encode(self, arrays: Arrays, mask: Arrays | None = None) -> Encoded:
+    def encode(self, arrays: Arrays, mask: Masks | None = None) -> Encoded:
         """The inputs, read and processed: all of the work that does not grow with the outputs."""
         names = list(self.inputs.parts)
-        tokens, keep, grids = self.inputs(
-            _by_name(arrays, names, "input"), _by_name(mask, names, "input"), self.latents.dtype
-        )
-        x = self.latents.expand(len(tokens), -1, -1)
+        given, masks = by_name(arrays, names, "input"), by_name(mask, names, "input")
+        files = given.get(names[0])
+        if isinstance(files, ByteBatch) and self._reads_in_stretches(files):
+            return Encoded(long_files.latents_of_long_files(self, names[0], files), None, {})
+        tokens = self.inputs(given, masks, self.latents.dtype)
+
+        def read(layer: AttentionLayer, x: Tensor) -> Tensor:
+            return self._run(_read_and_attend, layer, x, tokens.values, tokens.keep)
+
+        x = self.process(self.latents.expand(len(tokens.values), -1, -1), read)
+        return Encoded(x, tokens.values, tokens.grids, tokens.masks)
+
+    def process(
+        self, x: Float[Tensor, "batch latents dim"], read: Callable[[AttentionLayer, Tensor], Tensor]
+    ) -> Float[Tensor, "batch latents dim"]:
+        """The latents after all blocks; `read(layer, latents)` lets them attend to the inputs."""
         for index in range(self.config.num_blocks):
             if index < self.config.num_cross_attends:
                 encoder = self.encoders[min(index, len(self.encoders) - 1)]
-                x = self._run(_read_and_attend, encoder, x, tokens, keep)
+                assert isinstance(encoder, AttentionLayer)
+                x = read(encoder, x)
             block = self.blocks[min(index, len(self.blocks) - 1)]
             assert isinstance(block, nn.ModuleList)
             for layer in block:
                 x = self._run(layer, x)
-        return Encoded(x, tokens, grids)
+        return x
 
     def decode(
         self,
         encoded: Encoded,
-        query_mask: Arrays | None = None,
-        rows: Arrays | None = None,
+        query_mask: Masks | None = None,
+        rows: Masks | None = None,
         piece: int | None = None,
+        outputs: Sequence[str] | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """The outputs, whole or in part.
 
         Args:
             encoded: what `encode` returned.
             query_mask: 1 at queries that may attend, [batch, queries] an output; counts the queries of `rows` if given.
+                None: all; of entities, those that the encoder's mask kept.
             rows: which queries of an output to answer, as row-major indices [rows] or [batch, rows]; the answer is
                 [batch, rows, channels]. None, and outputs not named: all.
             piece: queries decoded at once, at most. None: all of an output.
+            outputs: names of the outputs to answer. None: all. A model of several answers with a mapping, even for one.
         """
         if piece is not None and piece < 1:
             raise ValueError(f"piece must be at least 1, got {piece}")
         if not self.config.outputs:
             return encoded.latents
         names = [output.name for output in self.config.outputs]
-        masks, wanted = _by_name(query_mask, names, "output"), _by_name(rows, names, "output")
-        source = None if self.decoder is None else self.decoder.layer.read(encoded.latents)
+        masks, wanted = by_name(query_mask, names, "output"), by_name(rows, names, "output")
+        chosen = choose_outputs(outputs, names)
+        source = None
+        if self.decoder is not None and any(name not in self.averages for name in chosen):
+            source = self.decoder.layer.read(encoded.latents)
         answers = {}
-        for name in names:
+        for name in chosen:
             if name in self.averages:
                 answers[name] = self.averages[name](encoded.latents)
             else:
                 assert source is not None
                 answers[name] = self._decode_one(name, source, encoded, masks.get(name), wanted.get(name), piece)
-        return answers if len(answers) > 1 else answers[names[0]]
+        return answers if len(names) > 1 else answers[names[0]]
 
     def _decode_one(
         self,
@@ -159,24 +214,38 @@ class Perceiver(Pretrained):
         piece: int | None,
     ) -> Tensor:
         assert self.decoder is not None
-        output = self.decoder.output(name)
-        total = output.num_queries(encoded.tokens)
-        count = total
+        output, batch = self.decoder.output(name), len(encoded.latents)
+        tokens = None if output.source is None else encoded.tokens_of(output.source)
+        grid = None if output.source is None else encoded.grids[output.source]
+        check_whole(output.config, name, wanted)
+        count = output.num_queries(grid)
         if wanted is not None:
-            _check_rows(name, wanted, len(encoded.tokens), total)
+            check_rows(name, wanted, batch, count)
             count = wanted.shape[-1]
         if mask is not None:
-            mask = check_mask(
-                f"the query mask of output {name!r}", mask, encoded.tokens.new_empty(len(encoded.tokens), count)
-            )
+            mask = check_mask(f"the query mask of output {name!r}", mask, encoded.latents.new_empty(batch, count))
+        elif isinstance(output.config, EntityOutputConfig | PooledOutputConfig):
+            assert output.source is not None
+            mask = encoded.masks.get(output.source)
+            if mask is not None and wanted is not None:
+                mask = mask.gather(1, wanted.expand(batch, -1))
         parts = []
-        for part in _pieces(count, piece):
+        for part in pieces(count, piece):
             chosen: Rows = part if wanted is None else wanted[..., part]
             kept = None if mask is None else mask[:, part]
-            parts.append(self._run(self.decoder, name, chosen, source, encoded.tokens, kept, self._embedding()))
+            arguments = (name, chosen, source, encoded.latents, tokens, kept, self._embedding())
+            parts.append(self._run(self.decoder, *arguments))
         values = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        grid = next(iter(encoded.grids.values()))
-        return output.arrange(values, grid, wanted is None)
+        return output.arrange(values, grid, mask, wanted is None)
+
+    def _reads_in_stretches(self, files: ByteBatch) -> bool:
+        """Whether files are too long for their tokens to be in memory at once, and nothing needs them to be."""
+        part = next(iter(self.inputs.parts.values()))
+        if len(self.inputs.parts) > 1 or not isinstance(part, BytesInput) or torch.is_grad_enabled():
+            return False
+        needed = self.decoder is not None and any(self.decoder.output(name).source for name in self.decoder.outputs)
+        drops = self.training and self.config.dropout > 0
+        return not needed and not drops and long_files.are_long(part, files)
 
     def _run(self, function: object, *args: object) -> Tensor:
         """A step of the model; under activation checkpointing it is computed again when its gradient is due."""
@@ -221,27 +290,33 @@ class Decoder(nn.Module):
     """Queries cross-attend to the latents; one layer for all outputs."""
 
     def __init__(
-        self,
-        config: PerceiverConfig,
-        outputs: list[QueriedConfig],
-        token_channels: int,
-        embedding: nn.Embedding | None,
+        self, config: PerceiverConfig, outputs: list[QueriedConfig], inputs: Inputs, embedding: nn.Embedding | None
     ) -> None:
         super().__init__()
-        parts = {output.name: Output(output, token_channels, embedding) for output in outputs}
-        width = max(part.num_channels for part in parts.values())
+        parts = {output.name: Output(output, inputs.num_channels, embedding, list(inputs.parts)) for output in outputs}
+        # A class output that takes the query of a token takes it as wide as it is.
+        self.lenders = {
+            name: part.config.query_of if isinstance(part.config, ClassOutputConfig) else None
+            for name, part in parts.items()
+        }
+        widths = {name: part.num_channels for name, part in parts.items() if self.lenders[name] is None}
+        width = max(widths.values())
         self.padding = nn.ParameterDict()
-        if len(parts) > 1:
+        if len(widths) > 1:
             width += config.query_padding
-            for name, part in parts.items():
-                self.padding[name] = nn.Parameter(torch.empty(1, width - part.num_channels))
-        self.layer = AttentionLayer(width, config.latent_dim, config.decode, config.gelu, config.masked_rows)
+            for name, narrow in widths.items():
+                if narrow < width:
+                    self.padding[name] = nn.Parameter(torch.empty(1, width - narrow))
+        self.layer = AttentionLayer(
+            width, config.latent_dim, config.decode, config.gelu, config.masked_rows, config.dropout
+        )
         self.projection = None if config.decoder_channels is None else nn.Linear(width, config.decoder_channels)
         for part in parts.values():
             part.project_from(width if config.decoder_channels is None else config.decoder_channels)
         self.outputs = nn.ModuleDict(parts)
 
     def output(self, name: str) -> Output:
+        """The output of a name."""
         output = self.outputs[name]
         assert isinstance(output, Output)
         return output
@@ -251,15 +326,23 @@ class Decoder(nn.Module):
         name: str,
         rows: Rows,
         source: Source,
-        tokens: Float[Tensor, "batch tokens channels"],
+        latents: Float[Tensor, "batch latents dim"],
+        tokens: Float[Tensor, "batch tokens channels"] | None,
         keep: Tensor | None,
         embedding: nn.Embedding | None,
     ) -> Float[Tensor, "batch rows values"]:
-        """The values of some queries of one output."""
+        """The values of some queries of one output; `tokens` are those of the input that it takes its queries from."""
         output = self.output(name)
-        queries = output.queries(rows, tokens)
-        if name in self.padding:
-            queries = torch.cat([queries, self.padding[name].expand(*queries.shape[:2], -1)], dim=-1)
+        lender = self.lenders[name]
+        if lender is None:
+            queries = output.queries(rows, latents, tokens)
+        else:
+            assert isinstance(output.config, ClassOutputConfig)
+            place = output.config.position
+            queries = self.output(lender).queries(slice(place, place + 1), latents, None)
+        padding = name if lender is None else lender
+        if padding in self.padding:
+            queries = torch.cat([queries, self.padding[padding].expand(*queries.shape[:2], -1)], dim=-1)
         decoded = self.layer(queries, source, None, keep)
         if self.projection is not None:
             decoded = self.projection(decoded)
@@ -273,58 +356,3 @@ def _read_and_attend(layer: AttentionLayer, x: Tensor, tokens: Tensor, keep: Ten
 
 def _truncated(tensor: Tensor, std: float) -> None:
     nn.init.trunc_normal_(tensor, std=std, a=-2 * std, b=2 * std)
-
-
-def _pieces(count: int, piece: int | None) -> Iterator[slice]:
-    step = max(1, count if piece is None else piece)
-    for start in range(0, max(count, 1), step):
-        yield slice(start, min(start + step, count))
-
-
-def _by_name(arrays: Arrays | None, names: list[str], what: str) -> Mapping[str, Tensor]:
-    """One tensor for each name; a bare one belongs to the only name there is."""
-    if arrays is None:
-        return {}
-    if not isinstance(arrays, Tensor):
-        unknown = [name for name in arrays if name not in names]
-        if unknown:
-            raise ValueError(f"there is no {what} {unknown[0]!r}; the model has {', '.join(map(repr, names))}")
-        return arrays
-    if len(names) != 1:
-        raise ValueError(f"expected a mapping with a tensor for each {what}: {', '.join(map(repr, names))}")
-    return {names[0]: arrays}
-
-
-def _check_rows(name: str, rows: Tensor, batch: int, total: int) -> None:
-    fits = rows.dim() == 1 or (rows.dim() == 2 and len(rows) == batch)
-    if not fits or rows.dtype != torch.int64:
-        raise ValueError(
-            f"rows of output {name!r} must be int64 [rows] or [{batch}, rows], "
-            f"got {rows.dtype} of shape {tuple(rows.shape)}"
-        )
-    # Looking at the values would make a GPU wait; there, the lookup itself complains.
-    if rows.device.type == "cpu" and rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < total:
-        raise ValueError(
-            f"rows of output {name!r} run from {int(rows.min())} to {int(rows.max())}, not 0 to {total - 1}"
-        )
-
-
-def _check(config: PerceiverConfig) -> None:
-    """Contradictions in a config, named."""
-    for name in ("num_latents", "latent_dim", "num_blocks", "num_layers"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-    limits = {"num_cross_attends": "num_blocks", "distinct_blocks": "num_blocks"}
-    for name, limit in (limits | {"distinct_cross_attends": "num_cross_attends"}).items():
-        if not 1 <= getattr(config, name) <= getattr(config, limit):
-            raise ValueError(f"{name} must lie in 1 to {limit}={getattr(config, limit)}, got {getattr(config, name)}")
-    if config.gelu not in ("tanh", "erf"):
-        raise ValueError(f"gelu must be tanh or erf, got {config.gelu!r}")
-    if config.masked_rows not in ("zero", "uniform"):
-        raise ValueError(f"masked_rows must be zero or uniform, got {config.masked_rows!r}")
-    names = [output.name for output in config.outputs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"outputs need names of their own, got {', '.join(names)}")
-    flows = [output.name for output in config.outputs if isinstance(output, FlowOutputConfig)]
-    if flows and not (len(config.inputs) == 1 and isinstance(config.inputs[0], FlowInputConfig)):
-        raise ValueError(f"output {flows[0]!r} reads the tokens of frames: the one input must be a flow input")

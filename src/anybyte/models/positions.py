@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -9,9 +10,18 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from anybyte.config import FourierPositionsConfig, LearnedPositionsConfig, PositionsConfig
 
 _CACHED_ROWS = 2**14
 """Sinusoids are kept up to this position and computed anew beyond."""
+
+_CACHED_FEATURES = 2**24
+"""Fourier features of a grid are kept if they are no more numbers than this (64 MB): the last few of them."""
+_CACHED_GRIDS = 4
+_INTERPOLATION = {1: "linear", 2: "bicubic", 3: "trilinear"}
+"""By the number of axes."""
 
 
 def sinusoids(first: int, count: int, dim: int, scale: float = 1.0) -> Float[Tensor, "count dim"]:
@@ -95,3 +105,85 @@ def fourier_features(
         sines.append(angles.sin().float()[index])
         cosines.append(angles.cos().float()[index])
     return torch.cat([*coordinates, *sines, *cosines], dim=-1)
+
+
+class GridPositions(nn.Module):
+    """Positions of the places of a grid, made for `shape` and given for any.
+
+    Attributes:
+        num_channels: their width.
+    """
+
+    def __init__(self, name: str, config: PositionsConfig, axes: int, shape: tuple[int, ...] | None) -> None:
+        """`name` is what errors call it; shape None: no size is stated, as Fourier features allow."""
+        super().__init__()
+        self.config, self.shape = config, shape
+        self.table: LearnedPositions | None = None
+        self.projection: nn.Linear | None = None
+        if isinstance(config, LearnedPositionsConfig):
+            if shape is None:
+                raise ValueError(f"{name} has learned positions, which need a shape: one row for each of its places")
+            if len(shape) not in _INTERPOLATION:
+                raise ValueError(f"{name} has {len(shape)} axes; learned positions are for 1 to {len(_INTERPOLATION)}")
+            self.num_channels = config.num_channels
+            self.table = LearnedPositions(config.num_channels, math.prod(shape))
+            if config.projected:
+                self.projection = nn.Linear(config.num_channels, config.num_channels)
+            return
+        if len(config.max_resolution) != axes:
+            raise ValueError(
+                f"{name} has {axes} axes, its positions {len(config.max_resolution)}: "
+                f"max_resolution {config.max_resolution}"
+            )
+        self.num_channels = num_features(config)
+
+    def forward(self, grid: tuple[int, ...], like: Tensor) -> Float[Tensor, "places channels"]:
+        """Positions of all places, row-major, on the device of `like`; Fourier features in its type, too."""
+        if self.table is None:
+            assert isinstance(self.config, FourierPositionsConfig)
+            return grid_features(grid, self.config, like.device, like.dtype)
+        assert self.shape is not None
+        rows: Tensor = self.table.rows
+        if grid != self.shape:
+            places = rows.unflatten(0, self.shape).movedim(-1, 0)[None]
+            mode = _INTERPOLATION[len(self.shape)]
+            rows = F.interpolate(places, size=grid, mode=mode, align_corners=False)[0].flatten(1).T
+        return rows if self.projection is None else self.projection(rows)
+
+
+def num_features(config: FourierPositionsConfig) -> int:
+    """Channels of Fourier features."""
+    return len(config.max_resolution) * (2 * config.num_bands + 1)
+
+
+def grid_features(
+    grid: tuple[int, ...], config: FourierPositionsConfig, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "places channels"]:
+    """`fourier_features` of a whole closed grid. Small ones are kept for the next call: do not write into them."""
+    if torch.compiler.is_compiling() or math.prod(grid) * num_features(config) > _CACHED_FEATURES:
+        return fourier_features(grid, config.num_bands, config.max_resolution, device=device).to(dtype)
+    return _kept_features(grid, config.num_bands, config.max_resolution, device, dtype)
+
+
+@functools.lru_cache(maxsize=_CACHED_GRIDS)
+def _kept_features(
+    grid: tuple[int, ...], num_bands: int, max_resolution: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    # A tensor of inference mode could not take part in a later training step.
+    with torch.inference_mode(False):
+        return fourier_features(grid, num_bands, max_resolution, device=device).to(dtype)
+
+
+def point_features(
+    points: Float[Tensor, "*batch axes"], num_bands: int, max_resolution: Sequence[int]
+) -> Float[Tensor, "*batch channels"]:
+    """Fourier features of coordinates in [-1, 1] themselves, in the order and type of those of a grid's places.
+
+    Sines are computed in float32 or wider: the highest frequencies turn a thousand times between -1 and 1.
+    """
+    exact = points.to(torch.promote_types(points.dtype, torch.float32))
+    bands = [
+        torch.linspace(1, resolution / 2, num_bands, dtype=torch.float64).to(exact) for resolution in max_resolution
+    ]
+    angles = torch.cat([math.pi * exact[..., axis, None] * band for axis, band in enumerate(bands)], dim=-1)
+    return torch.cat([exact, angles.sin(), angles.cos()], dim=-1).to(points.dtype)

@@ -1,0 +1,60 @@
+"""Arrays cut into patches (space to depth), and checks of what arrays are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+Grid = tuple[int, ...]
+"""Tokens along each axis of an input."""
+
+FLOW_PATCH = 3
+"""Pixels on each side of the patch that stands for a pixel of a frame."""
+
+
+def check_array(name: str, x: object, expected: Sequence[int | str]) -> None:
+    """Raises ValueError unless x is a floating array of the expected sizes; a word stands for any size."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"input {name!r} must be a tensor, got {type(x).__name__}")
+    fits = x.dim() == len(expected)
+    fits = fits and all(isinstance(e, str) or size == e for size, e in zip(x.shape, expected, strict=True))
+    if not fits:
+        wanted = ", ".join(map(str, expected))
+        raise ValueError(f"input {name!r} must be [{wanted}], got shape {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"input {name!r} must be a floating tensor, scaled as its config says, got {x.dtype}")
+
+
+def divide(name: str, shape: Grid, patch: Grid) -> Grid:
+    """How many patches there are along each axis.
+
+    Raises:
+        ValueError: they do not fit; the message names the input.
+    """
+    fits = len(shape) == len(patch) and min((*shape, *patch)) > 0
+    if not fits or any(size % step for size, step in zip(shape, patch, strict=True)):
+        raise ValueError(f"input {name!r} of shape {shape} cannot be cut into patches of {patch}")
+    return tuple(size // step for size, step in zip(shape, patch, strict=True))
+
+
+def to_patches(x: Tensor, name: str, patch: Grid) -> Tensor:
+    """Space to depth: [batch, *shape, c] -> [batch, *grid, *patch * c], the place in the patch before the channel."""
+    grid = divide(name, tuple(x.shape[1:-1]), patch)
+    axes = len(patch)
+    for axis in reversed(range(axes)):
+        x = x.unflatten(axis + 1, (grid[axis], patch[axis]))
+    # [batch, g1, p1, g2, p2, .., c] -> [batch, g1, g2, .., p1, p2, .., c]
+    order = [0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1]
+    return x.permute(order).flatten(1 + axes)
+
+
+def frame_patches(frames: Float[Tensor, "*batch height width 3"]) -> Float[Tensor, "*batch height width 27"]:
+    """The 3 x 3 pixels around each pixel, zero beyond the edge, ordered (dy, dx, colour)."""
+    height, width = frames.shape[-3:-1]
+    padded = F.pad(frames, (0, 0, 1, 1, 1, 1))
+    steps = range(FLOW_PATCH)
+    return torch.cat([padded[..., y : y + height, x : x + width, :] for y in steps for x in steps], dim=-1)
