@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from anybyte.cli import EXIT_ERROR, describe
 from anybyte.cli.answers import FORMS, Answer, printable, write_lines, write_table
 from anybyte.cli.progress import progress_bar
-from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, load
+from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, Predictor, load_as
 
 EXIT_UNKNOWN = 1
 
@@ -20,7 +20,7 @@ EXIT_UNKNOWN = 1
 def main(args: list[str]) -> int:
     """0 if every file got a label, 1 if some are `unknown`, 2 if some could not be classified."""
     options = _parser().parse_intermixed_args(args)  # options may stand between and behind the files
-    predictor = load(options.model, device=options.device, precision=options.precision, key=options.key)
+    predictor = load_as(Predictor, options.model, device=options.device, precision=options.precision, key=options.key)
     errors: list[ValueError | OSError] = []
 
     def report(error: ValueError | OSError) -> None:

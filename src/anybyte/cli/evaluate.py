@@ -16,7 +16,7 @@ from anybyte.config import DataConfig
 from anybyte.evaluate.report import summarise, write_report
 from anybyte.evaluate.runner import Evaluation, evaluate
 from anybyte.files.sources import Source, open_source, open_splits
-from anybyte.predictor import find_model, load
+from anybyte.predictor import Predictor, find_model, load_as
 from anybyte.reading import Reading
 
 RECIPE = "recipe.json"
@@ -29,7 +29,7 @@ def main(args: list[str]) -> int:
     options = _parser().parse_args(args)
     run = find_run(options.model)
     data = _data_config(run, options)
-    predictor = load(options.model, device=options.device, precision=options.precision, key=options.key)
+    predictor = load_as(Predictor, options.model, device=options.device, precision=options.precision, key=options.key)
     reading = _reading(predictor.reading, options.format, data.max_bytes)
     source, part = _open(data, options.split)
     with progress_bar(len(source.entries)) if sys.stderr.isatty() else nullcontext() as on_progress:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import torch
@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
 from anybyte.models.pretrained import CONFIG, Pretrained, read_reading
+from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
 from anybyte.privacy.permutation import Permutation
 from anybyte.privacy.seal import is_sealed
 from anybyte.reading import Reading
 
 Item: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
-Precision: TypeAlias = Literal["fp32", "bf16"]
 
 UNKNOWN = "unknown"
 """The label of an answer whose best score is below the threshold."""
@@ -83,15 +83,15 @@ def load_classifier(
         ValueError: it does not classify files, `reading.json` is damaged, or the key is none, or not the model's.
         OSError: the key file cannot be read.
     """
-    if not hasattr(model.config, "num_classes"):
+    if not model.reads_files or model.num_classes is None:
         raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
     if labels is None:
-        labels = tuple(str(index) for index in range(model.config.num_classes))
+        labels = tuple(str(index) for index in range(model.num_classes))
     if isinstance(key, str | os.PathLike):
         key = read_key(key)
     config = read_reading(folder)
-    if key is not None and not config.privacy.permutation:
-        raise ValueError(f"a key is given, but the model in {folder} reads plain files (`anybyte privacy rekey`)")
+    if key is not None and config.privacy.fingerprint is None:
+        raise ValueError(f"a key is given, but the model in {folder} has none (`anybyte privacy rekey` gives it one)")
     try:
         reading = Reading(config, key=key)
     except ValueError as error:
@@ -99,7 +99,7 @@ def load_classifier(
     return Predictor(model, labels, device=device, precision=precision, reading=reading)
 
 
-class Predictor:
+class Predictor(Compute):
     """A model in use. Each file's answer is its own: it does not depend on the files that it is computed with.
 
     Attributes:
@@ -118,12 +118,8 @@ class Predictor:
         batch_bytes: int = BATCH_BYTES,
         reading: Reading | None = None,
     ) -> None:
-        if precision not in (None, "fp32", "bf16"):
-            raise ValueError(f"precision is {precision!r}, expected 'fp32' or 'bf16'")
-        self.device = _usable_device(device)
-        self.model = model.to(self.device).eval().requires_grad_(False)
+        super().__init__(model, device, precision)
         self.labels = tuple(labels)
-        self.precision = precision or "fp32"
         self.batch_bytes = batch_bytes
         self.reading = reading or Reading()
 
@@ -168,7 +164,7 @@ class Predictor:
         lengths = torch.tensor([len(content) for content in contents])
         # torch has no read-only tensors; a lone file that is already ours to write (any from disk) is not copied.
         batch = ByteBatch(torch.from_numpy(np.require(values, requirements="W")), lengths).to(self.device)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with self.running():
             logits: Tensor = self.model(batch)
         return logits.float().softmax(dim=-1).cpu()
 
@@ -210,13 +206,6 @@ class Predictor:
         label, score = ranked[0]
         unknown = threshold is not None and score < threshold
         return Prediction(item.path, UNKNOWN if unknown else label, score, ranked, unknown)
-
-
-def _usable_device(device: str | torch.device) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch has both for a device that is not there
-        raise ValueError(f"device {str(device)!r} cannot be used: {str(error).partition(chr(10))[0]}") from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""Optical flow of two pictures of any size.
+
+predictor = anybyte.load("models/flow")
+flow = predictor.estimate("frame1.png", "frame2.png")
+flow.vectors    # float32 [H, W, 2], in pixels
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anybyte.config import FlowInputConfig
+from anybyte.files.flow import Flow
+from anybyte.files.media import Image, decode
+from anybyte.models.perceiver import Perceiver
+from anybyte.models.tiles import Small, flow_by_tiles, tile_grid
+from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
+
+Frame: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
+
+
+class FlowPredictor(Compute):
+    """A model of optical flow in use.
+
+    Attributes:
+        tile: height and width that the model is made for; larger frames are computed by tiles of this size.
+        piece: queries decoded at once.
+    """
+
+    model: Perceiver
+
+    def __init__(
+        self,
+        model: Perceiver,
+        device: str | torch.device = "cpu",
+        precision: Precision | None = None,
+        piece: int = PIECE,
+    ) -> None:
+        super().__init__(model, device, precision)
+        (frames,) = (part for part in model.config.inputs if isinstance(part, FlowInputConfig))
+        height, width = frames.positions.max_resolution
+        self.tile = (height, width)
+        self.piece = check_piece(piece)
+
+    def estimate(self, a: Frame, b: Frame, small: Small = "pad", progress: Progress | None = None) -> Flow:
+        """Where each pixel of `a` is in `b` (Jaegle et al. 2022, section 4.2 and appendix H).
+
+        Args:
+            a: a picture: its path, the bytes of its file, or uint8 [H, W, 3] or [H, W].
+            b: the next one, of the same size.
+            small: what to do with pictures smaller than a tile: `pad` them with grey, or `refuse`.
+            progress: is called with the number of steps done, and of all.
+
+        Returns:
+            The flow in pixels, float32 [H, W, 2].
+
+        Raises:
+            ValueError: not pictures, of different sizes, or too small a size is refused; the message names them.
+            OSError: a path cannot be read.
+        """
+        first, second = load_frame(a, "the first frame"), load_frame(b, "the second frame")
+        if first.shape != second.shape:
+            one, two = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (first, second))
+            raise ValueError(
+                f"{_name(a, 'the first frame')} has {one} pixels (width x height) and {_name(b, 'the second')} {two}: "
+                "two frames have one size"
+            )
+        frames = torch.from_numpy(np.stack([first, second]))[None].float() / 255 * 2 - 1
+        queries = self.tile[0] * self.tile[1]
+        tiles = self.tiles(*first.shape[:2])
+        with self.running(), watched(self.model, -(-queries // self.piece), tiles, progress):
+            vectors = flow_by_tiles(self._tile, frames, self.tile, small=small)
+        return Flow(vectors[0].numpy())
+
+    def tiles(self, height: int, width: int) -> int:
+        """Tiles that frames of this size take."""
+        return len(tile_grid(max(height, self.tile[0]), max(width, self.tile[1]), self.tile))
+
+    def consecutive(
+        self, frames: Iterator[NDArray[np.uint8]], small: Small = "pad"
+    ) -> Iterator[tuple[NDArray[np.uint8], Flow]]:
+        """Each frame but the last, and its flow to the next."""
+        before = next(frames, None)
+        for frame in frames:
+            assert before is not None
+            yield before, self.estimate(before, frame, small)
+            before = frame
+
+    def _tile(self, frames: Tensor) -> Tensor:
+        out = self.model(frames.to(self.device), piece=self.piece)
+        assert isinstance(out, Tensor)
+        return out.float().cpu()
+
+
+def load_frame(frame: Frame, name: str = "a frame") -> NDArray[np.uint8]:
+    """The pixels of a picture, uint8 [H, W, 3].
+
+    Raises:
+        ValueError: not a picture.
+        OSError: the path cannot be read.
+    """
+    name = _name(frame, name)
+    if isinstance(frame, np.ndarray):
+        pixels = frame
+    else:
+        data = frame if isinstance(frame, bytes) else Path(frame).read_bytes()
+        medium = decode(data, name)
+        if not isinstance(medium, Image):
+            raise ValueError(f"{name} is a sound, expected a picture")
+        pixels = medium.pixels
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise ValueError(f"{name} is {pixels.dtype} {list(pixels.shape)}, expected uint8 [H, W, 3] or [H, W]")
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def _name(frame: Frame, otherwise: str) -> str:
+    return os.fspath(frame) if isinstance(frame, str | os.PathLike) else otherwise
