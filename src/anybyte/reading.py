@@ -15,8 +15,16 @@ from typing import Any
 import numpy as np
 
 from anybyte.config import AugmentConfig, PrivacyConfig, ReadingConfig
-from anybyte.files.audio import to_length, to_mono_rate
-from anybyte.files.augment import augment_audio, augment_image, changes_audio, changes_images, check_augment
+from anybyte.files.audio import resample, to_length, to_mono_rate
+from anybyte.files.augment import (
+    augment_audio,
+    augment_image,
+    changes_audio,
+    changes_images,
+    check_augment,
+    mix_audio,
+    mix_images,
+)
 from anybyte.files.images import centre_square
 from anybyte.files.media import AUDIO_FORMATS, IMAGE_FORMATS, Audio, Image, check_format, decode, encode, medium_of
 from anybyte.privacy.permutation import Permutation, is_same, short
@@ -119,6 +127,38 @@ class Reading:
         if config.seconds is not None:
             samples = to_length(samples, max(1, round(config.seconds * rate)))
         return replace(medium, samples=samples, rate=rate)
+
+    def mix(
+        self, data: bytes, name: str, other: bytes, other_name: str, weight: float, rng: np.random.Generator
+    ) -> bytes | None:
+        """What a model reads of `weight` times one file plus the rest of another (mix-up), after the changes of each.
+
+        Returns:
+            None, if they are not both pictures or both sounds, or the other one cannot be decoded: an error about that
+            belongs to its own reading.
+
+        Raises:
+            ValueError: the first file cannot be used, or they are pictures of different sizes. The message names it.
+        """
+        medium = medium_of(data)
+        if medium is None or medium != medium_of(other):
+            return None
+        self._check_length(data, name)
+        first = self.change(decode(data, name), rng)
+        try:
+            self._check_length(other, other_name)
+            second = self.change(decode(other, other_name), rng)
+        except ValueError:
+            return None
+        if isinstance(first, Image) and isinstance(second, Image):
+            try:
+                first = replace(first, pixels=mix_images(first.pixels, second.pixels, weight))
+            except ValueError as error:
+                raise ValueError(f"{name}, {other_name}: {error}") from error
+        elif isinstance(first, Audio) and isinstance(second, Audio):
+            samples = second.samples if second.rate == first.rate else resample(second.samples, second.rate, first.rate)
+            first = replace(first, samples=mix_audio(first.samples, samples, weight))
+        return self.write(first, name, rng)
 
     def write(self, medium: Image | Audio, name: str, rng: np.random.Generator | None = None) -> bytes:
         """The bytes that a model reads of a picture or sound that is fit: encoded, then protected."""

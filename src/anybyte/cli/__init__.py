@@ -24,7 +24,9 @@ VERBS = {
     "classify": ("anybyte.cli.classify", "say what files are, as `file` does"),
     "models": ("anybyte.cli.models", "list the architectures, their shapes and sizes"),
     "recipes": ("anybyte.cli.recipes", "list the training recipes"),
+    "reproduce": ("anybyte.cli.reproduce", "train and measure small twins of the papers' experiments"),
     "convert": ("anybyte.cli.convert", "turn another project's checkpoint into a model folder"),
+    "privacy": ("anybyte.cli.privacy", "keys, re-keyed models, permuted files, and an audit of what they protect"),
     "demo": ("anybyte.cli.demo", "train, evaluate and use a small model on embedded data, without a network"),
 }
 """Verb -> the module that does it, and what it does in a line."""
