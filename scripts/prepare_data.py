@@ -5,15 +5,23 @@
 Each data set becomes one zip archive, stored without compression so that reading a member is one seek, with the members
 `train/<class>/<name>` and `test/<class>/<name>`:
 
-    fsdd               fsdd.zip               WAV files byte for byte; index 0 to 4 of each speaker and digit is test
-    fashion_mnist      fashion_mnist_png.zip  28 x 28 grey PNG, not compressed
-    cifar10            cifar10_tiff.zip       32 x 32 RGB TIFF of the decoded JPEG files
+    fsdd                fsdd.zip                    WAV byte for byte; index 0 to 4 of each speaker and digit is test
+    fashion_mnist       fashion_mnist_png.zip       28 x 28 grey PNG, not compressed
+    fashion_mnist_2700  fashion_mnist_2700_png.zip  of each class the first 270 of train, the first 30 of test
+    cifar10             cifar10_tiff.zip            32 x 32 RGB TIFF of the decoded JPEG files
+    speech_commands     speech_commands_720.zip     WAV byte for byte; 576 train and 144 test, by speaker
+    esc10               esc10_ogg.zip               Ogg Vorbis byte for byte; fold 4 of the four is test
+
+`all` writes every one of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import functools
 import gzip
+import io
 import os
 import sys
 import zipfile
@@ -46,21 +54,24 @@ def fsdd(data: Path) -> tuple[int, Members]:
     return 3_000, members()
 
 
-def fashion_mnist(data: Path) -> tuple[int, Members]:
-    """Number of members, and their names and contents: 70,000 pictures of clothes."""
+def fashion_mnist(data: Path, train: int | None = None, test: int | None = None) -> tuple[int, Members]:
+    """Number of members, and their names and contents: 70,000 pictures of clothes, or the first few of each class."""
 
     def idx(name: str, header: int) -> np.ndarray:
         with gzip.open(data / "fashion_mnist" / f"{name}-ubyte.gz") as file:
             return np.frombuffer(file.read(), dtype=np.uint8, offset=header)
 
     def members() -> Members:
-        for part, prefix in (("train", "train"), ("test", "t10k")):
+        for part, prefix, most in (("train", "train", train), ("test", "t10k", test)):
             pictures = idx(f"{prefix}-images-idx3", 16).reshape(-1, 28, 28)
             labels = idx(f"{prefix}-labels-idx1", 8)
+            seen = [0] * len(FASHION)
             for number, (pixels, label) in enumerate(zip(pictures, labels, strict=True)):
-                yield f"{part}/{FASHION[label]}/{number:05d}.png", encode_image(pixels, "png:0")
+                seen[label] += 1
+                if most is None or seen[label] <= most:
+                    yield f"{part}/{FASHION[label]}/{number:05d}.png", encode_image(pixels, "png:0")
 
-    return 70_000, members()
+    return (60_000 if train is None else 10 * train) + (10_000 if test is None else 10 * test), members()
 
 
 def cifar10(data: Path) -> tuple[int, Members]:
@@ -80,10 +91,42 @@ def cifar10(data: Path) -> tuple[int, Members]:
     return 60_000, members()
 
 
+def speech_commands(data: Path) -> tuple[int, Members]:
+    """Number of members, and their names and contents: 720 seconds of speech, 12 classes, no speaker in both parts."""
+
+    def members() -> Members:
+        with zipfile.ZipFile(data / "speech_commands" / "speech_commands_v2_testset_720.zip") as archive:
+            for row in _table(archive):
+                yield f"{row['split']}/{row['class']}/{Path(row['file']).name}", archive.read(row["file"])
+
+    return 720, members()
+
+
+def esc10(data: Path) -> tuple[int, Members]:
+    """Number of members, and their names and contents: 200 sounds of the environment, fold 4 as the test."""
+
+    def members() -> Members:
+        with zipfile.ZipFile(data / "esc10" / "esc10_ogg_folds1-4.zip") as archive:
+            for row in _table(archive):
+                part, kind = "test" if row["fold"] == "4" else "train", row["class"].lower().replace(" ", "_")
+                yield f"{part}/{kind}/{Path(row['file']).name}", archive.read(row["file"])
+
+    return 200, members()
+
+
+def _table(archive: zipfile.ZipFile) -> list[dict[str, str]]:
+    """The rows of an archive's meta.csv."""
+    with archive.open("meta.csv") as file:
+        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
+
+
 DATA_SETS: dict[str, tuple[str, Callable[[Path], tuple[int, Members]]]] = {
     "fsdd": ("fsdd.zip", fsdd),
     "fashion_mnist": ("fashion_mnist_png.zip", fashion_mnist),
+    "fashion_mnist_2700": ("fashion_mnist_2700_png.zip", functools.partial(fashion_mnist, train=270, test=30)),
     "cifar10": ("cifar10_tiff.zip", cifar10),
+    "speech_commands": ("speech_commands_720.zip", speech_commands),
+    "esc10": ("esc10_ogg.zip", esc10),
 }
 
 
@@ -110,18 +153,19 @@ def write_archive(path: Path, count: int, members: Members) -> None:
 def main() -> int:
     """Exit code: 0, or 2 after a line on what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=DATA_SETS)
+    parser.add_argument("name", choices=[*DATA_SETS, "all"])
     parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the archive")
     arguments = parser.parse_args()
-    file, read = DATA_SETS[arguments.name]
-    path = arguments.out / file
-    try:
-        write_archive(path, *read(arguments.data))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        print(f"prepare_data: {error}", file=sys.stderr)
-        return 2
-    print(f"{path}: {path.stat().st_size:,} bytes")
+    for name in DATA_SETS if arguments.name == "all" else [arguments.name]:
+        file, read = DATA_SETS[name]
+        path = arguments.out / file
+        try:
+            write_archive(path, *read(arguments.data))
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            print(f"prepare_data: {error}", file=sys.stderr)
+            return 2
+        print(f"{path}: {path.stat().st_size:,} bytes")
     return 0
 
 

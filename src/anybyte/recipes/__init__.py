@@ -1,6 +1,7 @@
 """The training recipes: one table from names to functions, each of which returns a whole `Recipe`.
 
-A recipe's docstring says what it trains on; what it reaches is in docs/results_small.md. Variants use
+A recipe's docstring says what it trains on. What the small ones reach is in docs/results_small.md and
+docs/reproduced.md; what is published for the paper's is in `byteformer/published.py`. Variants use
 `dataclasses.replace`.
 """
 
@@ -11,11 +12,21 @@ import fnmatch
 from collections.abc import Callable
 
 from anybyte.config import Recipe
+from anybyte.recipes.byteformer.joint import joint
+from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
 from anybyte.recipes.small import cifar10, fashion_mnist, fsdd
+from anybyte.recipes.small import joint as small_joint
+from anybyte.recipes.small.twins import TWINS
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "folder": folder,
+    **{name: row for table in TABLES for name, row in table.recipes.items()},
+    "byteformer/joint": joint,
+    **{twin.name: twin.function for twin in TWINS},
+    "small/joint/both": small_joint.both,
+    "small/joint/clothes": small_joint.clothes,
+    "small/joint/digits": small_joint.digits,
     "small/cifar10_tiff": cifar10.tiff,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,

@@ -16,9 +16,9 @@ from anybyte.config import (
 IMAGENET = "byteformer/imagenet_"
 SPEECH_COMMANDS = "byteformer/speech_commands_"
 
-IMAGENET_AUGMENT = AugmentConfig(flip=True)
+IMAGENET_AUGMENT = AugmentConfig(crop_size=224, flip=True, rand_augment=2, erase=0.25, erase_value=0)
 
-SPEECH_AUGMENT = AugmentConfig()
+SPEECH_AUGMENT = AugmentConfig(noise_dbfs=-50.0, roll=0.1, mixup=1.0)
 
 
 def imagenet(
