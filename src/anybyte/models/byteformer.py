@@ -57,6 +57,11 @@ class ByteFormer(Pretrained):
         self.classifier = nn.Linear(dim, config.num_classes)
         self._initialise()
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether `model(ByteBatch)` is the logits of files: it is."""
+        return True
+
     @directs
     def forward(self, batch: ByteBatch) -> Float[Tensor, "files classes"]:
         """Logits of each file.

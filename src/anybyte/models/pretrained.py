@@ -1,5 +1,5 @@
-"""A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card), and `reading.json` where
-files are not read as they are stored. Never a pickle.
+"""A model is a folder: `model.safetensors`, `config.json`, `labels.json`, `README.md` (its card), and `reading.json`
+where files are not read as they are stored. Never a pickle.
 
 Reading one runs nothing from it. Folders are written beside their place and moved there whole, so that none is ever
 half-written.
@@ -40,6 +40,17 @@ class Pretrained(nn.Module):
     config_class: ClassVar[type]
     config: Any
 
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the model tells apart; None if that is not what it does."""
+        classes: int | None = getattr(self.config, "num_classes", None)
+        return classes
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether `model(ByteBatch)` is the logits of files."""
+        return False
+
     def save_pretrained(
         self,
         folder: str | os.PathLike[str],
@@ -60,7 +71,7 @@ class Pretrained(nn.Module):
             OSError: the folder cannot be written; what was there before is untouched.
         """
         folder = Path(folder)
-        classes = getattr(self.config, "num_classes", None)
+        classes = self.num_classes
         if labels is not None and classes is not None and len(labels) != classes:
             raise ValueError(f"{len(labels)} labels for a model with num_classes={classes}")
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -8,36 +8,11 @@ import fnmatch
 import os
 from typing import Any
 
-from anybyte.config import (
-    AttentionConfig,
-    AudioInputConfig,
-    AverageOutputConfig,
-    ByteFormerConfig,
-    ClassOutputConfig,
-    ConvStemConfig,
-    FlowInputConfig,
-    FlowOutputConfig,
-    FourierPositionsConfig,
-    GridOutputConfig,
-    ImageInputConfig,
-    LabelInputConfig,
-    LearnedPositionsConfig,
-    LinearStemConfig,
-    PerceiverConfig,
-    TokenInputConfig,
-    TokenOutputConfig,
-    VideoInputConfig,
-)
+from anybyte.config import AverageOutputConfig, ByteFormerConfig, ClassOutputConfig
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.perceivers import PERCEIVERS
 from anybyte.models.pretrained import Pretrained, read_architecture, read_labels
-
-_PIXELS = PerceiverConfig(
-    inputs=(ImageInputConfig(positions=FourierPositionsConfig(num_bands=64, max_resolution=(224, 224))),),
-    outputs=(ClassOutputConfig(),),
-)
-_AUDIO = FourierPositionsConfig(num_bands=192, max_resolution=(30_720,))
-_VIDEO = FourierPositionsConfig(num_bands=32, max_resolution=(16, 56, 56))
 
 _ZOO: dict[str, tuple[type[Pretrained], Any]] = {
     # Sizes of the paper (section 3). Its released runs use kernel sizes 4 to 32 and windows 128 or 32.
@@ -53,84 +28,8 @@ _ZOO: dict[str, tuple[type[Pretrained], Any]] = {
         ByteFormer,
         ByteFormerConfig(dim=96, num_heads=3, depth=6, merge_after=(0, 1, 2, 3)),
     ),
-    # Perceiver IO (Jaegle et al. 2022), as DeepMind released it. Names follow what the model reads.
-    "perceiver_io_language": (
-        Perceiver,
-        PerceiverConfig(
-            inputs=(TokenInputConfig(),),
-            outputs=(TokenOutputConfig(),),
-            num_latents=256,
-            latent_dim=1280,
-            num_blocks=1,
-            num_layers=26,
-            encode=AttentionConfig(num_heads=8, qk_channels=256, v_channels=1280),
-            process=AttentionConfig(num_heads=8, qk_channels=256, v_channels=1280),
-            decode=AttentionConfig(num_heads=8, qk_channels=256, v_channels=768, query_residual=False),
-        ),
-    ),
-    "perceiver_io_pixels": (Perceiver, _PIXELS),
-    "perceiver_io_learned": (
-        Perceiver,
-        dataclasses.replace(
-            _PIXELS,
-            inputs=(
-                ImageInputConfig(
-                    stem=LinearStemConfig(), positions=LearnedPositionsConfig(num_channels=256, projected=True)
-                ),
-            ),
-            decode=AttentionConfig(query_residual=False),
-        ),
-    ),
-    "perceiver_io_conv": (
-        Perceiver,
-        dataclasses.replace(
-            _PIXELS,
-            inputs=(
-                ImageInputConfig(
-                    stem=ConvStemConfig(), positions=FourierPositionsConfig(num_bands=64, max_resolution=(56, 56))
-                ),
-            ),
-        ),
-    ),
-    "perceiver_io_flow": (
-        Perceiver,
-        PerceiverConfig(
-            inputs=(FlowInputConfig(positions=FourierPositionsConfig(num_bands=64, max_resolution=(368, 496))),),
-            outputs=(FlowOutputConfig(),),
-            num_latents=2048,
-            latent_dim=512,
-            num_blocks=1,
-            num_layers=24,
-            process=AttentionConfig(num_heads=16),
-            decode=AttentionConfig(query_residual=False),
-        ),
-    ),
-    "perceiver_io_multimodal": (
-        Perceiver,
-        PerceiverConfig(
-            inputs=(
-                AudioInputConfig(positions=_AUDIO),
-                VideoInputConfig(positions=_VIDEO),
-                LabelInputConfig(mask_probability=1.0),
-            ),
-            outputs=(
-                GridOutputConfig(name="audio", shape=(1920,), num_channels=16, positions=_AUDIO, flatten=True),
-                GridOutputConfig(name="image", shape=(16, 224, 224), num_channels=3, positions=_VIDEO),
-                ClassOutputConfig(name="label", num_classes=700),
-            ),
-            num_latents=784,
-            latent_dim=512,
-            num_blocks=1,
-            num_layers=8,
-            decode=AttentionConfig(query_residual=False),
-            decoder_channels=512,
-        ),
-    ),
-    # The original Perceiver (Jaegle et al. 2021, table 7): it reads the pixels before each block and averages.
-    "perceiver_pixels": (
-        Perceiver,
-        dataclasses.replace(_PIXELS, outputs=(AverageOutputConfig(),), num_cross_attends=8, distinct_cross_attends=2),
-    ),
+    # Perceiver and Perceiver IO (Jaegle et al. 2021, 2022).
+    **{name: (Perceiver, config) for name, config in PERCEIVERS.items()},
 }
 
 _CLASSES: dict[str, type[Pretrained]] = {cls.__name__: cls for cls, _ in _ZOO.values()}
@@ -159,19 +58,34 @@ def create_model(name: str, **overrides: Any) -> Pretrained:
 
     Args:
         name: an entry of `list_models()`.
-        overrides: fields of its config, for example `num_classes=10`.
+        overrides: fields of its config, for example `num_latents=64`; and `num_classes=10` for every model with one
+            output of classes.
 
     Raises:
-        ValueError: no such name or field, or a contradiction between fields.
+        ValueError: no such name or field, a contradiction between fields, or `num_classes` of a model without classes.
     """
     config = model_config(name)
+    classes = overrides.pop("num_classes", None) if not hasattr(config, "num_classes") else None
     fields = [field.name for field in dataclasses.fields(config)]
     for field in overrides:
         if field not in fields:
             near = difflib.get_close_matches(field, fields, n=3) or fields
             raise ValueError(f"{name} has no field {field!r}; did you mean {', '.join(near)}?")
     values = {field: tuple(value) if isinstance(value, list) else value for field, value in overrides.items()}
-    return _ZOO[name][0](dataclasses.replace(config, **values))
+    config = dataclasses.replace(config, **values)
+    return _ZOO[name][0](config if classes is None else _with_classes(config, classes, name))
+
+
+def _with_classes(config: Any, num_classes: int, name: str) -> Any:
+    """The config of a Perceiver whose one output of classes has so many."""
+    outputs = [part for part in config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
+    if len(outputs) != 1:
+        what = "several outputs of classes: give outputs instead" if outputs else "no classes"
+        raise ValueError(f"num_classes={num_classes} does not fit {name}: it has {what}")
+    changed = dataclasses.replace(outputs[0], num_classes=num_classes)
+    return dataclasses.replace(
+        config, outputs=tuple(changed if part is outputs[0] else part for part in config.outputs)
+    )
 
 
 def class_of(config: Any) -> type[Pretrained]:
@@ -205,7 +119,6 @@ def load_pretrained(folder: str | os.PathLike[str]) -> tuple[Pretrained, tuple[s
         raise ValueError(f"{folder} holds a {architecture}; known architectures: {', '.join(_CLASSES)}")
     model = _CLASSES[architecture].from_pretrained(folder)
     labels = read_labels(folder)
-    classes = getattr(model.config, "num_classes", None)
-    if labels is not None and classes is not None and len(labels) != classes:
-        raise ValueError(f"{folder} has {len(labels)} labels for a model with num_classes={classes}")
+    if labels is not None and model.num_classes is not None and len(labels) != model.num_classes:
+        raise ValueError(f"{folder} has {len(labels)} labels for a model with num_classes={model.num_classes}")
     return model, labels
