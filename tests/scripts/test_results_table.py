@@ -62,7 +62,7 @@ def make_run(folder: Path, recipe: Recipe, part: str = "test", hardware: str = "
     splits = open_splits(recipe.data)
     model = ByteFormer(SMALL)
     best = {"step": 20, "epoch": 1.0, "accuracy": 0.75}
-    card = model_card(recipe, CLASSES, best, seconds=255, model=model, hardware=hardware)
+    card = model_card(recipe, "tells c from d", best, seconds=255, model=model, hardware=hardware)
     model.save_pretrained(folder / "model", labels=CLASSES, card=card)
     settings = dataclasses.asdict(dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, out=str(folder))))
     (folder / "recipe.json").write_text(json.dumps(settings))

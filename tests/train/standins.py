@@ -65,7 +65,9 @@ class Untouchable:
         raise AssertionError(f"training looked at the test split: {name}")
 
 
-def tiny_recipe(out: Path | str, *, model: Any = None, optim: Any = None, data: Any = None, **run: Any) -> Recipe:
+def tiny_recipe(
+    out: Path | str, *, model: Any = None, optim: Any = None, data: Any = None, reading: Any = None, **run: Any
+) -> Recipe:
     """A recipe that trains in a second; keywords override fields of its `run`, dicts those of its other parts."""
     settings = {"epochs": 3, "batch_files": 8, "batch_bytes": 900, "threads": 1, "checkpoint_every": 5} | run
     recipe = Recipe(
@@ -74,7 +76,7 @@ def tiny_recipe(out: Path | str, *, model: Any = None, optim: Any = None, data: 
         optim=OptimConfig(learning_rate=3e-3, warmup_steps=5),
         run=RunConfig(out=str(out), **settings),
     )
-    parts = {"model": model or {}, "optim": optim or {}, "data": data or {}}
+    parts = {"model": model or {}, "optim": optim or {}, "data": data or {}, "reading": reading or {}}
     return dataclasses.replace(
         recipe, **{name: dataclasses.replace(getattr(recipe, name), **fields) for name, fields in parts.items()}
     )

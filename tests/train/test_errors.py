@@ -277,7 +277,7 @@ def test_files_that_cannot_be_learned_from(tmp_path: Path, splits: Splits, messa
         (tiny_recipe("x", optim={"clip_norm": 0.0}), "optim.clip_norm must be positive"),
         (tiny_recipe("x", optim={"ema_decay": 1.5}), "optim.ema_decay must be at least 0 and below 1, got 1.5"),
         (tiny_recipe("x", optim={"label_smoothing": 1.0}), "optim.label_smoothing must be .* below 1, got 1.0"),
-        (tiny_recipe("x", data={"format": "tiffany"}), "tiffany"),
+        (tiny_recipe("x", reading={"format": "tiffany"}), "tiffany"),
     ],
 )
 def test_settings_that_make_no_sense(

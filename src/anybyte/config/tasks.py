@@ -26,6 +26,12 @@ class LossConfig:
     """Its share in the sum over all outputs; each output counts as the mean over what it answers."""
     label_smoothing: float = 0.0
     """Cross-entropy: share of the target that is spread evenly over all classes, in training only."""
+    target: str | None = None
+    """Name of the input that this output should answer with, a reconstruction. None: an array of the output's name."""
+    labels: tuple[str, ...] = ()
+    """Cross-entropy: names of the classes, if they have any."""
+    peak: float = 1.0
+    """l1 and mse: the largest difference of two values, to which PSNR is relative."""
     rows: int | None = None
     """Answer this many places in training, drawn anew for each example, instead of all. None: all."""
 

@@ -78,6 +78,14 @@ class Examples(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ExampleSplits:
+    """What to learn from, and what to measure on; an empty `val` makes the newest weights the best."""
+
+    train: Examples
+    val: Examples
+
+
 class Task(Protocol):
     """What the loop asks of a task. Tasks are picklable: `collate` runs in workers.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePath
 
@@ -17,15 +16,15 @@ import anybyte
 from anybyte.config import Recipe
 from anybyte.reading import as_json
 
-_LISTED_CLASSES = 20
-
 
 def model_card(
-    recipe: Recipe, classes: Sequence[str], best: dict[str, float], *, seconds: float, model: nn.Module, hardware: str
+    recipe: Recipe, purpose: str, best: dict[str, float], *, seconds: float, model: nn.Module, hardware: str
 ) -> str:
-    """Markdown for `README.md` of a model folder. It names no absolute path, user or machine."""
+    """Markdown for `README.md` of a model folder. It names no absolute path, user or machine.
+
+    `purpose` says what the model does: the rest of a sentence that begins with its architecture.
+    """
     data = PurePath(recipe.data.path.rstrip("/\\")).name or "files given from Python"
-    listed = ", ".join(classes[:_LISTED_CLASSES]) + (", ..." if len(classes) > _LISTED_CLASSES else "")
     metrics = [f"| validation {name} | {value:.4f} |" for name, value in best.items() if name not in ("step", "epoch")]
     settings = asdict(recipe)
     settings["data"]["path"] = data
@@ -35,8 +34,7 @@ def model_card(
         [
             f"# {recipe.name}",
             "",
-            f"A {type(model).__name__} that reads the bytes of a file and says which of {len(classes)} classes it is:",
-            f"{listed}.",
+            f"A {type(model).__name__} that {purpose}.",
             "",
             "| | |",
             "|---|---|",

@@ -1,70 +1,42 @@
 """The training loop: one for all tasks, from one CPU to many GPUs.
 
-`train` puts a byte classifier's run together from its recipe; `Loop` knows files and a `Task`, and nothing of classes.
-What is computed follows from the recipe and the files alone: not from workers or restarts, nor from processes and
-accumulation, save that these draw stochastic depth and dropout for files of their own.
+`train` makes a `Job` of a recipe (jobs.py); `Loop` knows `Examples` and a `Task`, and nothing of files or classes.
+What is computed follows from the recipe and the data alone: not from workers or restarts, nor from processes and
+accumulation, save that these draw stochastic depth and dropout for examples of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from accelerate.utils import gather_object
 
-from anybyte.config import ByteFormerConfig, Recipe
-from anybyte.files.hub import PREFIX as HUB
-from anybyte.files.sources import Splits, open_splits
-from anybyte.models.byteformer import ByteFormer
+from anybyte.config import PerceiverConfig, Recipe
 from anybyte.models.pretrained import CARD, CONFIG, LABELS, READING, WEIGHTS
-from anybyte.reading import Reading
+from anybyte.models.zoo import class_of
 from anybyte.tasks import Examples
-from anybyte.tasks.classify import Classify
 from anybyte.train.card import describe_hardware, model_card
 from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
-from anybyte.train.data import NO_EPOCH, Deal, Files, Part, Plan, Problem, load_parts
+from anybyte.train.data import NO_EPOCH, Deal, Part, Plan, Problem, load_parts
+from anybyte.train.jobs import Data, Job, make_job
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
+from anybyte.train.settings import RECIPE, recipe_json
 from anybyte.train.step import NotFinite, Refused, Stepper, create_accelerator
 
 _MAX_NAMES = 8
 """Files that an error message lists before it says how many more there are."""
 
 _MAX_PROBLEMS = 3
-_RECIPE = "recipe.json"
 _ADVICE = "A lower optim.learning_rate, more optim.warmup_steps or run.precision fp32 may help"
-
-_RULES: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
-    (
-        "run",
-        "epochs max_steps batch_files batch_bytes accumulation threads checkpoint_every evaluate_every patience",
-        "at least 1",
-        lambda value: value >= 1,
-    ),
-    ("run", "seed num_workers", "at least 0", lambda value: value >= 0),
-    ("run", "max_minutes", "positive, or None for no limit", lambda value: value > 0),
-    ("optim", "learning_rate", "positive and finite", lambda value: 0 < value < math.inf),
-    (
-        "optim",
-        "min_learning_rate stem_scale warmup_steps weight_decay",
-        "at least 0 and finite",
-        lambda value: 0 <= value < math.inf,
-    ),
-    ("optim", "betas", "at least 0 and below 1", lambda value: all(0 <= beta < 1 for beta in value)),
-    ("optim", "clip_norm", "positive, or None for no clipping", lambda value: value > 0),
-    ("optim", "label_smoothing ema_decay", "at least 0 and below 1", lambda value: 0 <= value < 1),
-)
-"""(part of the recipe, fields, what they must be, whether a value is that); None, where allowed, always is."""
 
 
 @dataclass(frozen=True)
@@ -82,40 +54,39 @@ class TrainResult:
     history: list[Row]
 
 
-def train(recipe: Recipe, splits: Splits | None = None, *, log_every: int = 10) -> TrainResult:
-    """Trains a byte classifier from files to a model folder, `run.out/model`; the test split is not looked at.
+def train(recipe: Recipe, data: Data | None = None, *, log_every: int = 10) -> TrainResult:
+    """Trains a model from data to a model folder, `run.out/model`; a test split is not looked at.
 
     Args:
-        recipe: every setting. `model.num_classes` follows from the data.
-        splits: the files; by default those that `recipe.data` describes.
+        recipe: every setting. The number of classes follows from the data.
+        data: files to be told apart (`Splits`), or what else `recipe.task` learns from (`ExampleSplits`); by default
+            what `recipe.data` describes.
         log_every: steps between lines of `run.out/log.jsonl`.
 
     Raises:
         ValueError: a setting, a file, or a checkpoint in `run.out` that does not fit; the message names it.
         OSError: a path that cannot be read or written.
     """
-    _check_settings(recipe)
-    splits = splits or open_splits(recipe.data)
-    _check_splits(recipe, splits)
-    given, recipe = recipe.model.num_classes, _complete(recipe, splits)
-    run, data, out = recipe.run, recipe.data, Path(recipe.run.out)
-    accelerator = create_accelerator()
+    return train_job(make_job(recipe, data), log_every=log_every)
+
+
+def train_job(job: Job, *, log_every: int = 10) -> TrainResult:
+    """Trains what a job describes; see `train`."""
+    recipe, run, out = job.recipe, job.recipe.run, Path(job.recipe.run.out)
+    accelerator = create_accelerator(some_unused=_leaves_parameters_unused(recipe))
     if run.threads is not None:
         torch.set_num_threads(run.threads)
     torch.manual_seed(run.seed)
-    task = Classify(splits.classes, recipe.optim.label_smoothing)
+    model = class_of(recipe.model)(recipe.model)
     bf16 = run.precision == "bf16"
-    stepper = Stepper(ByteFormer(recipe.model), task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
-    transform = Reading(recipe.reading, data.augment, data.max_bytes)
-    recipe = dataclasses.replace(recipe, reading=transform.config)
-    files = [Files(source, transform) for source in (splits.train, splits.val)]
-    loop = Loop(recipe, stepper, files[0], files[1], log_every)
-    loop.resume(identify(recipe, *files))
-    if loop.is_main and given not in (len(splits.classes), ByteFormerConfig().num_classes):
-        print(f"model.num_classes follows the data: {len(splits.classes)}, not {given}", file=sys.stderr)
+    stepper = Stepper(model, job.task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
+    loop = Loop(recipe, stepper, job.train, job.val, log_every)
+    loop.resume(identify(recipe, job.train, job.val))
+    for note in job.notes if loop.is_main else ():
+        print(note, file=sys.stderr)
     loop.fit()
     if loop.is_main:
-        _write_results(recipe, splits.classes, loop.state, describe_hardware(accelerator))
+        _write_results(job, loop.state, describe_hardware(accelerator))
     accelerator.wait_for_everyone()
     return TrainResult(out / "model", dict(loop.state.best or {}), read_log(out / "log.jsonl"))
 
@@ -161,10 +132,10 @@ class Loop:
             self.state = self.checkpoints.load_last()
         elif self.is_main:
             self.checkpoints.clear()
-            if not self.run.resume and (out / _RECIPE).exists():  # a run's folder, so this is that run's model
+            if not self.run.resume and (out / RECIPE).exists():  # a run's folder, so this is that run's model
                 _remove_model(out / "model")
         if self.is_main:
-            remove_drafts(out / name for name in (_RECIPE, "log.jsonl", "curves.png"))
+            remove_drafts(out / name for name in (RECIPE, "log.jsonl", "curves.png"))
             remove_drafts((self.checkpoints.last, self.checkpoints.best))
         stepper.accelerator.wait_for_everyone()
 
@@ -239,8 +210,7 @@ class Loop:
     def _begin(self) -> None:
         """Writes the recipe, now that training works: a start that fails at once leaves an earlier run's alone."""
         if self.is_main and not self.has_begun:
-            settings = json.dumps(dataclasses.asdict(self.recipe), indent=2) + "\n"
-            write_atomically(Path(self.run.out) / _RECIPE, settings.encode())
+            write_atomically(Path(self.run.out) / RECIPE, recipe_json(self.recipe).encode())
         self.has_begun = True
 
     def _log_training(self, epoch: float) -> None:
@@ -369,48 +339,21 @@ def _list_names(examples: Examples, indices: Sequence[int]) -> str:
     return ", ".join(names[:_MAX_NAMES]) + more
 
 
-def _complete(recipe: Recipe, splits: Splits) -> Recipe:
-    """The recipe with what follows from the data: the number of classes, and a path that holds in any folder."""
-    model = dataclasses.replace(recipe.model, num_classes=len(splits.classes))
-    data = dataclasses.replace(recipe.data, path=_absolute(recipe.data.path))
-    return dataclasses.replace(recipe, model=model, data=data)
+def _leaves_parameters_unused(recipe: Recipe) -> bool:
+    """Whether a step may leave parameters without a gradient: those of inputs that are there, of outputs not asked."""
+    model = recipe.model
+    return isinstance(model, PerceiverConfig) and (len(model.inputs) > 1 or len(model.outputs) > 1)
 
 
-def _absolute(path: str) -> str:
-    """A path or pattern of paths, made absolute; names on a hub, and no path at all, stay as they are."""
-    is_elsewhere = not path or path.startswith((HUB, "{/"))
-    return path if is_elsewhere else os.path.abspath(path)
-
-
-def _check_settings(recipe: Recipe) -> None:
-    for part, names, what, holds in _RULES:
-        for name in names.split():
-            value = getattr(getattr(recipe, part), name)
-            if value is not None and not holds(value):
-                raise ValueError(f"{part}.{name} must be {what}, got {value}")
-
-
-def _check_splits(recipe: Recipe, splits: Splits) -> None:
-    """What can be known to be wrong with the files before any is read."""
-    if len(splits.classes) < 2:
-        raise ValueError(f"{recipe.data.path}: telling classes apart takes two of them, found {list(splits.classes)}")
-    missing = set(range(len(splits.classes))) - {entry.label for entry in splits.train.entries}
-    if missing:
-        raise ValueError(f"class {splits.classes[min(missing)]!r} has no files in the training split")
-    for entry in (*splits.train.entries, *splits.val.entries):
-        if not 0 <= entry.label < len(splits.classes):
-            raise ValueError(f"{entry.name}: training needs to know the class of every file, and this one has none")
-        if entry.size == 0 and recipe.data.on_error == "fail":
-            raise ValueError(f"{entry.name}: the file is empty (data.on_error skip leaves such files out)")
-
-
-def _write_results(recipe: Recipe, classes: Sequence[str], state: State, hardware: str) -> None:
+def _write_results(job: Job, state: State, hardware: str) -> None:
     """The model folder with the best weights, and the curves."""
-    out = Path(recipe.run.out)
+    recipe, out = job.recipe, Path(job.recipe.run.out)
     weights, metadata = read_checkpoint(out / "checkpoints" / "best.safetensors")
-    model = ByteFormer(recipe.model)
+    model = class_of(recipe.model)(recipe.model)
     model.load_state_dict(weights)
     best = metadata["state"]["best"]
-    card = model_card(recipe, classes, best, seconds=state.seconds, model=model, hardware=hardware)
-    model.save_pretrained(out / "model", labels=classes, card=card, reading=recipe.reading)
+    card = model_card(recipe, job.purpose, best, seconds=state.seconds, model=model, hardware=hardware)
+    model.save_pretrained(out / "model", labels=job.labels, card=card, reading=recipe.reading)
+    for name, text in job.files.items():
+        write_atomically(out / "model" / name, text.encode())
     draw_curves(read_log(out / "log.jsonl"), out / "curves.png")

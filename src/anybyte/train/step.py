@@ -29,15 +29,18 @@ from anybyte.train.data import Part
 from anybyte.train.optim import MovingAverage, create_optimizer, set_learning_rate
 
 
-def create_accelerator() -> Accelerator:
-    """The devices and processes that the launcher (none, torchrun, accelerate launch) gives this run."""
+def create_accelerator(some_unused: bool = False) -> Accelerator:
+    """The devices and processes that the launcher (none, torchrun, accelerate launch) gives this run.
+
+    `some_unused`: a step may leave parameters without a gradient. Processes then look for them, which takes time.
+    """
     return Accelerator(
         # The recipe decides: autocast, below.
         mixed_precision="no",
         # Unless told that there is nothing else, accelerate takes torchrun's processes for so many single ones.
         cpu=not torch.accelerator.is_available(),
         # The models' buffers are tables that grow with the files a process meets: nothing to make equal.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=some_unused)],
     )
 
 
