@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from anybyte.config import DataConfig
 from anybyte.files.archives import COMPRESSED_TARS, open_tars, open_zip
 from anybyte.files.folders import MANIFESTS, open_folder, open_manifest
 from anybyte.files.hub import PREFIX, open_hub
+from anybyte.files.joined import join, split_origins
 from anybyte.files.listing import Listing, Record, Store
 from anybyte.files.parquet import open_parquets
 from anybyte.files.splits import divide, missing_classes
@@ -105,24 +106,42 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     Args:
         path: A folder with one folder a class, a .zip of the same, .tar archives (WebDataset samples or class folders),
             a manifest (.csv, .jsonl), parquet tables, or `hf:name[:config]`. Patterns such as `train-{000..003}.tar`
-            and `*.parquet` name several archives or tables, and so does a folder that holds nothing else.
+            and `*.parquet` name several archives or tables, and so does a folder that holds nothing else. A plus sign
+            joins data sets: `a.zip+b/` (`files.joined`).
 
     Raises:
         OSError: it does not exist, or cannot be read.
         ValueError: it is damaged, or not laid out like this; the message says what was expected.
     """
-    listing = _open(os.fspath(path))
+    origins = split_origins(os.fspath(path))
+    sources = [_open_one(origin.path) for origin in origins]
+    return sources[0] if len(sources) == 1 and origins[0].prefix is None else join(origins, sources)
+
+
+def _open_one(path: str) -> Source:
+    listing = _open(path)
     return FileSource.of(listing.records, listing.classes, listing.store)
 
 
 def open_splits(data: DataConfig) -> Splits:
     """A data set in train, val and test parts, its own or drawn (`files.splits`). Equal settings give equal parts.
 
+    Of several data sets, each is cut by itself, and then their parts are joined.
+
     Raises:
         OSError: it does not exist, or cannot be read.
         ValueError: as `open_source`; or there are fewer than two classes, a class without a file in some part, a file
             without a label, or (unless `on_error` is "skip") an empty or too long one.
     """
+    origins = split_origins(data.path)
+    each = [_split_one(replace(data, path=origin.path)) for origin in origins]
+    if len(each) == 1 and origins[0].prefix is None:
+        return each[0]
+    train, val, test = (join(origins, [getattr(splits, part) for splits in each]) for part in ("train", "val", "test"))
+    return Splits(train.classes, train, val, test)
+
+
+def _split_one(data: DataConfig) -> Splits:
     listing = _open(data.path)
     records = _usable(listing, data)
     if len(listing.classes) < 2:

@@ -75,7 +75,7 @@ _LARGER = replace(
     _PIXELS,
     steps=500,
     image_size=56,
-    why="Pictures are scaled up to 56 x 56, so that files are longer than the paper's 1,024 bytes of stride and window.",
+    why="Pictures are scaled up to 56 x 56: files are longer than the paper's 1,024 bytes of stride and window.",
 )
 
 SCALES = {
