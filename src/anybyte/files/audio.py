@@ -319,6 +319,11 @@ def _ogg_qualities(rate: int, channels: int) -> dict[int, int]:
     return {bitrate: quality for quality, data in files.items() if (bitrate := ogg.nominal_bitrate(data))}
 
 
+def to_mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of the channels of float32 [N] or [N, C]: float32 [N]."""
+    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+
+
 def to_mono_rate(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
     """The sound in one channel, the mean of those it has, at another rate. A sound of that kind comes back as it is.
 
@@ -335,11 +340,16 @@ def to_mono_rate(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDAr
     """
     if new_rate < 1:
         raise ValueError(f"rate is {new_rate}; a sound has at least 1 sample a second")
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+    mono = to_mono(samples)
     if rate == new_rate:
         return mono
-    resampled: NDArray[np.float32] = soxr.resample(mono, rate, new_rate, quality="HQ")
-    return resampled if len(resampled) else mono[:1]
+    return resample(mono, rate, new_rate)
+
+
+def resample(samples: NDArray[np.float32], rate: float, new_rate: float) -> NDArray[np.float32]:
+    """The same sound at another rate: float32 [N] or [N, C] to [M] or [M, C], M at least 1."""
+    resampled: NDArray[np.float32] = soxr.resample(samples, rate, new_rate, quality="HQ")
+    return resampled if len(resampled) else samples[:1]
 
 
 def to_length(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:

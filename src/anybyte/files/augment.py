@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anybyte.config import AugmentConfig
+from anybyte.files.audio import to_length, to_mono
 from anybyte.files.rand_augment import MAGNITUDES, rand_augment
 
 Span = tuple[float, float]
@@ -228,3 +229,45 @@ def _silence(samples: NDArray[np.float32], most: int, rng: np.random.Generator) 
     masked = samples.copy()
     masked[start : start + length] = 0
     return masked
+
+
+def mix_images(first: NDArray[np.uint8], second: NDArray[np.uint8], weight: float) -> NDArray[np.uint8]:
+    """`weight` times the first picture plus the rest of the second; in colour, if one of them is.
+
+    Args:
+        first, second: uint8 [H, W, 3] or [H, W].
+        weight: In [0, 1].
+
+    Returns:
+        uint8 [H, W, 3] or [H, W].
+
+    Raises:
+        ValueError: the pictures are of different sizes.
+    """
+    if first.shape[:2] != second.shape[:2]:
+        sizes = " and ".join(f"{picture.shape[1]} x {picture.shape[0]}" for picture in (first, second))
+        raise ValueError(
+            f"augment.mixup needs pictures of one size, not {sizes}: set reading.image_size or augment.crop_size"
+        )
+    if first.ndim != second.ndim:
+        first, second = (picture if picture.ndim == 3 else picture[..., None] for picture in (first, second))
+    mixed = first * np.float32(weight) + second * np.float32(1 - weight)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def mix_audio(first: NDArray[np.float32], second: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    """`weight` times the first sound plus the rest of the second, cut or padded with silence to the first's length.
+
+    Args:
+        first: float32 [N] or [N, C].
+        second: float32 [M] or [M, D], at the same rate. If C and D differ, the mean of its channels is added to each.
+        weight: In [0, 1].
+
+    Returns:
+        float32 of the first one's shape.
+    """
+    second = to_length(second, len(first))
+    if first.shape[1:] != second.shape[1:]:
+        second = to_mono(second)
+        second = second if first.ndim == 1 else second[:, None]
+    return first * np.float32(weight) + second * np.float32(1 - weight)

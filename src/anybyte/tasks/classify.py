@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,27 @@ from torch.nn import functional as F
 
 from anybyte.batch import ByteBatch
 from anybyte.tasks import Sample
+
+
+class MixedLabel(NamedTuple):
+    """The label of a file that two files were mixed into.
+
+    Attributes:
+        first, second: their classes.
+        weight: share of the first one, in [0, 1].
+    """
+
+    first: int
+    second: int
+    weight: float
+
+
+class MixedLabels(NamedTuple):
+    """The labels of a batch with mixed files: int64 [files] twice, and float32 [files] weights of the first ones."""
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
 
 
 class Classify:
@@ -26,15 +48,31 @@ class Classify:
         self.labels = tuple(labels)
         self.label_smoothing = label_smoothing
 
-    def collate(self, samples: Sequence[Sample]) -> tuple[ByteBatch, Tensor]:
-        """The files' bytes, and int64 [files] labels."""
+    def collate(self, samples: Sequence[Sample]) -> tuple[ByteBatch, Tensor | MixedLabels]:
+        """The files' bytes, and int64 [files] labels; if there are mixed ones among them, as `MixedLabels`."""
         batch = ByteBatch.from_bytes([sample.data for sample in samples])
-        return batch, torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+        labels = [sample.label for sample in samples]
+        if not any(isinstance(label, MixedLabel) for label in labels):
+            return batch, torch.tensor(labels, dtype=torch.int64)
+        mixed = [label if isinstance(label, MixedLabel) else MixedLabel(label, label, 1.0) for label in labels]
+        first, second = (
+            torch.tensor(column, dtype=torch.int64) for column in zip(*(m[:2] for m in mixed), strict=True)
+        )
+        return batch, MixedLabels(first, second, torch.tensor([m.weight for m in mixed], dtype=torch.float32))
 
-    def loss(self, model: nn.Module, batch: ByteBatch, labels: Tensor) -> tuple[Tensor, int]:
-        """Smoothed cross-entropy in nats, summed over the files, and the number of files."""
+    def loss(self, model: nn.Module, batch: ByteBatch, labels: Tensor | MixedLabels) -> tuple[Tensor, int]:
+        """Smoothed cross-entropy in nats, summed over the files, and the number of files.
+
+        That of a mixed file is the weighted sum of those with either label: cross-entropy with a soft label.
+        """
         logits = model(batch).float()
-        return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing), len(batch)
+        if isinstance(labels, Tensor):
+            return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing), len(batch)
+        first, second = (
+            F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+            for targets in (labels.first, labels.second)
+        )
+        return (labels.weight * first + (1 - labels.weight) * second).sum(), len(batch)
 
     def measure(self, model: nn.Module, batch: ByteBatch, labels: Tensor) -> dict[str, float]:
         """Counts of files, of right answers, of right answers among the first five, and the loss without smoothing."""

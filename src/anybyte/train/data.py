@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from anybyte.tasks import Examples, Sample, Task
+from anybyte.tasks.classify import MixedLabel
 
 if TYPE_CHECKING:
-    from anybyte.files.sources import Source
+    from anybyte.files.sources import Entry, Source
     from anybyte.reading import Reading
 
 NO_EPOCH = -1
@@ -63,6 +64,8 @@ class Part(NamedTuple):
 class Files:
     """The files of a source as `Examples` of their classes, each augmented and encoded when it is read.
 
+    With mix-up, which other file is mixed in, and how much of it, is drawn from the file's own randomness.
+
     Args:
         source: where the files are.
         transform: applied to each file; it receives a generator for augmentation except in validation.
@@ -88,9 +91,23 @@ class Files:
             digest.update(f"{entry.name}\0{entry.label}\0{entry.size}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
-    def read(self, index: int, rng: np.random.Generator | None) -> tuple[bytes, int]:
-        entry = self.source.entries[index]
-        return self.transform(self.source.read(index), entry.name, rng), entry.label
+    def read(self, index: int, rng: np.random.Generator | None) -> tuple[bytes, int | MixedLabel]:
+        entry, data, augment = self.source.entries[index], self.source.read(index), self.transform.augment
+        if rng is not None and augment.mixup and rng.random() < augment.mixup:
+            other = int(rng.integers(len(self)))
+            weight = float(rng.beta(augment.mixup_alpha, augment.mixup_alpha))
+            mixed = self._mix(entry, data, other, weight, rng)
+            if mixed is not None:
+                return mixed, MixedLabel(entry.label, self.source.entries[other].label, weight)
+        return self.transform(data, entry.name, rng), entry.label
+
+    def _mix(self, entry: Entry, data: bytes, other: int, weight: float, rng: np.random.Generator) -> bytes | None:
+        """The file mixed with another; None if that one does not go with it, or cannot be read."""
+        try:
+            partner = self.source.read(other)
+        except (ValueError, OSError):
+            return None  # every file has its own turn in an epoch, and then this is reported
+        return self.transform.mix(data, entry.name, partner, self.source.entries[other].name, weight, rng)
 
     def blank(self) -> tuple[bytes, int]:
         return b"\0", 0
