@@ -48,8 +48,10 @@ class PixelMask:
         Args:
             pixels: uint8 [H, W, 3] or [H, W].
         """
-        places = np.unravel_index(self.positions(pixels.size), pixels.shape)
-        kept: NDArray[np.uint8] = pixels[places]
+        positions = self.positions(pixels.size)
+        if pixels.flags.c_contiguous:
+            return pixels.reshape(-1)[positions]  # a view: nothing is copied but what is kept
+        kept: NDArray[np.uint8] = pixels[np.unravel_index(positions, pixels.shape)]
         return kept
 
 

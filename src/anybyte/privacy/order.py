@@ -50,7 +50,7 @@ def reorder(
         raise ValueError(f"unknown order {order!r}; known are {', '.join(ORDERS)}")
     if rng is None:
         raise ValueError("a random order needs a generator to be drawn from")
-    return rng.permutation(data)
+    return data[rng.permutation(len(data))]  # an order of the indices is drawn faster than one of single bytes
 
 
 def _strided(data: NDArray[np.uint8]) -> NDArray[np.uint8]:

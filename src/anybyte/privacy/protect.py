@@ -105,9 +105,8 @@ class Protection:
 
     def _hashed(self, values: NDArray[np.uint8], purpose: bytes) -> np.random.Generator:
         """A generator that follows from the bytes, the seed and what it is for."""
-        digest = hashlib.blake2b(
-            np.ascontiguousarray(values).data, digest_size=16, person=purpose, key=str(self.config.seed).encode()
-        )
+        digest = hashlib.sha256(b"%s %d\0" % (purpose, self.config.seed))
+        digest.update(np.ascontiguousarray(values).data)
         return np.random.default_rng(int.from_bytes(digest.digest(), "little"))
 
 
