@@ -170,7 +170,7 @@ class VideoWriter:
         self._video.pix_fmt = "yuv420p"
         self._sound: av.AudioStream | None = None
         if rate is not None:
-            self._sound = cast(av.AudioStream, self._container.add_stream("aac", rate=rate, layout="mono"))
+            self._sound = self._container.add_stream("aac", rate=rate, layout="mono")
         self._frames = self._samples = 0
 
     def add_frame(self, pixels: NDArray[np.uint8]) -> None:

@@ -8,7 +8,6 @@ flow.vectors    # float32 [H, W, 2], in pixels
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -66,13 +65,7 @@ class FlowPredictor(Compute):
             ValueError: not pictures, of different sizes, or too small a size is refused; the message names them.
             OSError: a path cannot be read.
         """
-        first, second = load_frame(a, "the first frame"), load_frame(b, "the second frame")
-        if first.shape != second.shape:
-            one, two = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (first, second))
-            raise ValueError(
-                f"{_name(a, 'the first frame')} has {one} pixels (width x height) and {_name(b, 'the second')} {two}: "
-                "two frames have one size"
-            )
+        first, second = load_pair(a, b)
         frames = torch.from_numpy(np.stack([first, second]))[None].float() / 255 * 2 - 1
         queries = self.tile[0] * self.tile[1]
         tiles = self.tiles(*first.shape[:2])
@@ -84,30 +77,30 @@ class FlowPredictor(Compute):
         """Tiles that frames of this size take."""
         return len(tile_grid(max(height, self.tile[0]), max(width, self.tile[1]), self.tile))
 
-    def consecutive(
-        self, frames: Iterator[NDArray[np.uint8]], small: Small = "pad"
-    ) -> Iterator[tuple[NDArray[np.uint8], Flow]]:
-        """Each frame but the last, and its flow to the next."""
-        before = next(frames, None)
-        for frame in frames:
-            assert before is not None
-            yield before, self.estimate(before, frame, small)
-            before = frame
-
     def _tile(self, frames: Tensor) -> Tensor:
         out = self.model(frames.to(self.device), piece=self.piece)
         assert isinstance(out, Tensor)
         return out.float().cpu()
 
 
-def load_frame(frame: Frame, name: str = "a frame") -> NDArray[np.uint8]:
-    """The pixels of a picture, uint8 [H, W, 3].
+def load_pair(a: Frame, b: Frame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The pixels of two pictures of one size, each uint8 [H, W, 3].
 
     Raises:
-        ValueError: not a picture.
-        OSError: the path cannot be read.
+        ValueError: not pictures, or of different sizes; the message names them.
+        OSError: a path cannot be read.
     """
-    name = _name(frame, name)
+    names = _name(a, "the first frame"), _name(b, "the second frame")
+    first, second = (_pixels(frame, name) for frame, name in zip((a, b), names, strict=True))
+    if first.shape != second.shape:
+        one, two = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (first, second))
+        raise ValueError(
+            f"{names[0]} has {one} pixels (width x height) and {names[1]} {two}: both frames must have one size"
+        )
+    return first, second
+
+
+def _pixels(frame: Frame, name: str) -> NDArray[np.uint8]:
     if isinstance(frame, np.ndarray):
         pixels = frame
     else:

@@ -138,7 +138,7 @@ class TextPredictor(Compute):
             raise ValueError(f"top is {top}, expected at least 1")
         spans = find_blanks(data, blank) if blanks is None else _check_spans(blanks, len(data))
         if not spans:
-            raise ValueError(f"the text has no blank: write two or more {blank} in a row, one for each byte to find")
+            raise ValueError(f"the text has no blank: write two or more {blank} in a row, one a byte to find")
         places = np.concatenate([np.arange(start, end) for start, end in spans])
         with self.running(), watched(self.model, 1, 1, progress):
             probabilities = self._probabilities(data, places)
