@@ -7,17 +7,22 @@ from typing import Any
 
 import torch
 
+from anybyte.batch import ByteBatch
 from anybyte.config import (
     ArrayInputConfig,
     AttentionConfig,
     AudioInputConfig,
+    AverageOutputConfig,
+    BytesInputConfig,
     ClassOutputConfig,
     FlowInputConfig,
     FourierPositionsConfig,
     GridOutputConfig,
     ImageInputConfig,
     LabelInputConfig,
+    MelInputConfig,
     PerceiverConfig,
+    PointsInputConfig,
     TokenInputConfig,
     TokenOutputConfig,
     VideoInputConfig,
@@ -26,12 +31,16 @@ from anybyte.models.perceiver import Perceiver
 from anybyte.models.zoo import model_config
 
 SMALL_FIELDS: dict[type, dict[str, Any]] = {
+    BytesInputConfig: {"num_channels": 16, "kernel_size": 4},
     TokenInputConfig: {"num_channels": 16, "max_length": 20},
     ImageInputConfig: {"shape": (8, 12)},
     VideoInputConfig: {"shape": (2, 8, 8)},
     AudioInputConfig: {"num_samples": 64},
+    MelInputConfig: {"shape": (5, 4)},
     LabelInputConfig: {"num_classes": 5},
+    ArrayInputConfig: {"num_channels": 6},
     ClassOutputConfig: {"num_classes": 7, "query_channels": 24},
+    AverageOutputConfig: {"num_classes": 7},
     TokenOutputConfig: {"max_length": 20, "query_channels": 16},
 }
 
@@ -44,7 +53,7 @@ def shrink(config: PerceiverConfig) -> PerceiverConfig:
         outputs=tuple(_shrink_part(part) for part in config.outputs),
         num_latents=6,
         latent_dim=16,
-        num_layers=2,
+        num_layers=1 if config.num_blocks > 2 else 2,
         encode=_shrink_attention(config.encode),
         process=_shrink_attention(config.process),
         decode=_shrink_attention(config.decode),
@@ -54,6 +63,12 @@ def shrink(config: PerceiverConfig) -> PerceiverConfig:
 
 def _shrink_part(part: Any) -> Any:
     changes = dict(SMALL_FIELDS.get(type(part), {}))
+    if isinstance(part, AudioInputConfig):
+        changes["num_samples"] = 4 * part.patch
+    if isinstance(part, TokenInputConfig):
+        changes["vocabulary"] = min(part.vocabulary, 300)
+    if isinstance(part, ClassOutputConfig) and part.hidden:
+        changes["hidden"] = 12
     if isinstance(part, GridOutputConfig):
         changes["shape"] = (4,) if len(part.shape) == 1 else (2, 8, 8)
     positions = getattr(part, "positions", None)
@@ -84,7 +99,26 @@ def example(config: PerceiverConfig, batch: int = 2, seed: int = 0) -> Any:
     return arrays if len(arrays) > 1 else arrays[config.inputs[0].name]
 
 
-def _example(part: Any, batch: int, generator: torch.Generator) -> torch.Tensor:
+def first(arrays: Any, count: int = 1) -> Any:
+    """The first examples of a batch."""
+    if isinstance(arrays, dict):
+        return {name: first(x, count) for name, x in arrays.items()}
+    if isinstance(arrays, ByteBatch):
+        return files(arrays.lengths[:count].tolist(), arrays.values)
+    return arrays[:count]
+
+
+def files(lengths: list[int], values: torch.Tensor | None = None, seed: int = 0) -> ByteBatch:
+    """Files of these lengths, end to end in `values` or drawn with a seed."""
+    if values is None:
+        generator = torch.Generator().manual_seed(seed)
+        values = torch.randint(0, 256, (sum(lengths),), dtype=torch.uint8, generator=generator)
+    return ByteBatch(values[: sum(lengths)], torch.tensor(lengths, dtype=torch.int64))
+
+
+def _example(part: Any, batch: int, generator: torch.Generator) -> torch.Tensor | ByteBatch:
+    if isinstance(part, BytesInputConfig):
+        return files([7 + 16 * index for index in range(batch)])
     if isinstance(part, TokenInputConfig):
         return torch.randint(0, part.vocabulary, (batch, 13), generator=generator)
     if isinstance(part, FlowInputConfig):
@@ -93,9 +127,13 @@ def _example(part: Any, batch: int, generator: torch.Generator) -> torch.Tensor:
         shape = (*part.shape, part.num_channels)
     elif isinstance(part, AudioInputConfig):
         shape = (part.num_samples,)
+    elif isinstance(part, MelInputConfig):
+        shape = part.shape
     elif isinstance(part, LabelInputConfig):
         shape = (part.num_classes,)
+    elif isinstance(part, PointsInputConfig):
+        shape = (9, len(part.positions.max_resolution) + part.num_channels)
     else:
         assert isinstance(part, ArrayInputConfig)
-        shape = (9, part.num_channels)
+        shape = (*(part.shape or (9,)), part.num_channels)
     return torch.rand(batch, *shape, generator=generator)
