@@ -2,11 +2,13 @@
 
 The pairs of values in permuted files, S [R, 256, 256], are those of the plain files with their rows and columns
 renamed. If public files of the same kind show pairs with log-probabilities K, the likelihood of a renaming p is
-sum over r, i, j of S[r, i, j] K[r, p(i), p(j)]. The renaming that makes it largest is looked for by exchanging the
+sum over r, i, j of S[r, i, j] K[r, p(i), p(j)], and what else is known of a value adds to it. The renaming that makes it largest is looked for by exchanging the
 meanings of two values as long as that helps: a quadratic assignment problem, solved locally.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,38 +19,46 @@ Tables = NDArray[np.float64]
 Renaming = NDArray[np.int64]
 
 
-def agreement(seen: Tables, expected: Tables, renaming: Renaming) -> float:
-    """Sum over relations r and values i, j of seen[r, i, j] * expected[r, renaming[i], renaming[j]]."""
-    return float((seen * _rename(expected, renaming)).sum())
+@dataclass(frozen=True)
+class Evidence:
+    """What an attacker has seen and expects.
+
+    Attributes:
+        seen: pairs of values in permuted files, float64 [R, 256, 256], symmetric in the last two.
+        expected: log-probabilities of pairs of plain values, of the same shape and kind.
+        clues: log-likelihood that sent value i stands for v, from elsewhere (such as headers): float64 [256, 256].
+    """
+
+    seen: Tables
+    expected: Tables
+    clues: Tables
+
+    def agreement(self, renaming: Renaming) -> float:
+        """The log-likelihood of a renaming int64 [256]: larger is better."""
+        pairs = float((self.seen * _rename(self.expected, renaming)).sum())
+        return pairs + float(self.clues[np.arange(len(renaming)), renaming].sum())
 
 
-def climb(
-    seen: Tables, expected: Tables, start: Renaming, fixed: NDArray[np.bool_] | None = None, max_steps: int = 3000
-) -> Renaming:
+def climb(evidence: Evidence, start: Renaming, max_steps: int = 3000) -> Renaming:
     """A renaming that no exchange of two meanings improves, from a first guess: int64 [256].
 
     In a step all exchanges are weighed at once; the best is made, with every other that promises at least half as much
     and shares no value with a better one, as long as they help together.
 
     Args:
-        seen: float64 [R, 256, 256], symmetric in the last two.
-        expected: of the same kind.
+        evidence: what is seen and expected.
         start: int64 [256], a bijection.
-        fixed: bool [256]: values whose meaning is known and stays.
         max_steps: after so many it ends where it is.
     """
     renaming = start.copy()
-    free = np.ones(len(start), dtype=bool) if fixed is None else ~fixed
-    value = agreement(seen, expected, renaming)
+    value = evidence.agreement(renaming)
     for _ in range(max_steps):
-        gains = _exchange_gains(seen, _rename(expected, renaming))
-        gains[~free] = gains[:, ~free] = -np.inf
-        exchanges = _disjoint(gains)
+        exchanges = _disjoint(_exchange_gains(evidence, renaming))
         while exchanges:
             trial = renaming.copy()
             for a, b in exchanges:
                 trial[a], trial[b] = trial[b], trial[a]
-            trial_value = agreement(seen, expected, trial)
+            trial_value = evidence.agreement(trial)
             if trial_value > value:
                 break
             exchanges = exchanges[: len(exchanges) // 2]
@@ -58,48 +68,44 @@ def climb(
     return renaming
 
 
-def settle(
-    seen: Tables, expected: Tables, start: Renaming, known: dict[int, int] | None = None, rounds: int = 30
-) -> Renaming:
+def settle(evidence: Evidence, start: Renaming, rounds: int = 30) -> Renaming:
     """A better first guess for `climb`: all values are paired anew, each as its neighbours' present meanings suggest.
 
     Moves whole runs of values at once where `climb` would need every exchange on the way to help. Ends with the best
     renaming on its path.
 
     Args:
-        seen: float64 [R, 256, 256], symmetric in the last two.
-        expected: of the same kind.
-        start: int64 [256], a bijection that agrees with what is known.
-        known: meanings that are certain, by value.
+        evidence: what is seen and expected.
+        start: int64 [256], a bijection.
         rounds: of pairing, at most.
     """
     best = renaming = start
-    best_value = agreement(seen, expected, start)
+    best_value = evidence.agreement(start)
     for _ in range(rounds):
         # fit[i, v]: how well value i would do as v if all the others meant what they do now
-        fit = np.einsum("rij,rvj->iv", seen, expected[:, :, renaming], optimize=True)
-        for value, meaning in (known or {}).items():
-            fit[value] = fit[:, meaning] = fit.min() - 1 - np.abs(fit).max()
-            fit[value, meaning] = fit.max() + 1
+        fit = evidence.clues.copy()
+        for seen, expected in zip(evidence.seen, evidence.expected, strict=True):
+            fit += 2 * seen @ expected[:, renaming].T
         again = assign(-fit)
         if (again == renaming).all():
             break
         renaming = again
-        value = agreement(seen, expected, renaming)
+        value = evidence.agreement(renaming)
         if value > best_value:
             best, best_value = renaming, value
     return best
 
 
 def _rename(expected: Tables, renaming: Renaming) -> Tables:
-    return expected[:, renaming[:, None], renaming[None, :]]
+    renamed: Tables = expected[:, renaming[:, None], renaming[None, :]]
+    return renamed
 
 
-def _exchange_gains(seen: Tables, expected: Tables) -> NDArray[np.float64]:
+def _exchange_gains(evidence: Evidence, renaming: Renaming) -> Tables:
     """What the agreement gains if i and j exchange meanings, for all i, j: float64 [256, 256], exact."""
-    size = seen.shape[1]
-    gains = np.zeros((size, size))
-    for s, k in zip(seen, expected, strict=True):
+    clues = evidence.clues[:, renaming]
+    gains = clues + clues.T - clues.diagonal()[:, None] - clues.diagonal()[None, :]
+    for s, k in zip(evidence.seen, _rename(evidence.expected, renaming), strict=True):
         product = s @ k
         own = product.diagonal()
         s_own, k_own = s.diagonal(), k.diagonal()
@@ -110,10 +116,9 @@ def _exchange_gains(seen: Tables, expected: Tables) -> NDArray[np.float64]:
     return gains
 
 
-def _disjoint(gains: NDArray[np.float64], most: int = 64) -> list[tuple[int, int]]:
+def _disjoint(gains: Tables, most: int = 64) -> list[tuple[int, int]]:
     """The best exchanges, the best first, no value in two of them; empty if none gains."""
     upper = np.triu(gains, 1)
-    upper[np.isneginf(upper)] = 0
     largest = float(upper.max())
     if largest <= 1e-9 * max(1.0, float(np.abs(upper).max())):
         return []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anybyte.privacy.attacks.guesses import UNKNOWN, Guess
-from anybyte.privacy.attacks.matching import Renaming, agreement
+from anybyte.privacy.attacks.matching import Evidence, Renaming
 from anybyte.privacy.attacks.statistics import NUM_VALUES, Counts
 
 
@@ -47,50 +47,35 @@ def seriate(affinities: Counts, circle: bool = False) -> NDArray[np.int64]:
     return order
 
 
-def spread(order: NDArray[np.int64]) -> Guess:
-    """Plain values for an order of sent values, evenly from 0 to 255: int16 [256], UNKNOWN for those not in it."""
-    guess = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16)
-    guess[order] = np.rint(np.linspace(0, NUM_VALUES - 1, len(order))).astype(np.int16)
-    return guess
-
-
-def by_histogram(order: NDArray[np.int64], sent: Counts, public: Counts) -> Guess:
-    """Plain values for an order of sent values, so that their distribution becomes that of public files.
+def spread(order: NDArray[np.int64], clues: Counts, circle: bool, lowest: int = 0) -> Guess:
+    """Plain values for an order of sent values, evenly over all: int16 [256], UNKNOWN for those not in it.
 
     Args:
-        order: int64 [n], from dark to bright.
-        sent: float64 [256], how often each sent value occurs.
-        public: float64 [256], how often each plain value does elsewhere.
+        order: int64 [n].
+        clues: float64 [256, 256], what is known otherwise: it decides the direction, and on a circle the start. With
+            no clues both are arbitrary.
+        circle: whether to try all starts.
+        lowest: the plain value at the lower end of a line: 0 for brightness, 128 for the high byte of signed samples.
     """
-    guess = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16)
-    share = sent[order] / max(1.0, sent[order].sum())
-    middle = np.cumsum(share) - share / 2
-    levels = np.cumsum(public / max(1.0, public.sum()))
-    guess[order] = np.minimum(np.searchsorted(levels, middle), NUM_VALUES - 1)
-    return guess
+    best, best_value = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16), -np.inf
+    levels = (np.rint(np.linspace(0, NUM_VALUES - 1, len(order))).astype(np.int16) + lowest) % NUM_VALUES
+    soft = _blur(clues)  # the values are near the true ones, hardly ever equal
+    for direction in (order, order[::-1]):
+        for start in range(len(order) if circle else 1):
+            guess = np.full(NUM_VALUES, UNKNOWN, dtype=np.int16)
+            guess[np.roll(direction, -start)] = levels
+            value = float(soft[order, guess[order]].sum())
+            if value > best_value:
+                best, best_value = guess, value
+    return best
 
 
-def orient(guess: Guess, known: dict[int, int]) -> Guess:
-    """The guess or its negative, whichever is nearer to values that are known (sent value: plain value)."""
-    if not known:
-        return guess
-    negative = np.where(guess == UNKNOWN, UNKNOWN, NUM_VALUES - 1 - guess).astype(np.int16)
-    sent, plain = np.array(list(known)), np.array(list(known.values()))
-
-    def distance(candidate: Guess) -> float:
-        usable = candidate[sent] != UNKNOWN
-        return float(np.abs(candidate[sent] - plain)[usable].sum())
-
-    return guess if distance(guess) <= distance(negative) else negative
-
-
-def place_order(order: NDArray[np.int64], seen: Counts, expected: Counts, circle: bool) -> Renaming:
-    """A bijection from an order of sent values: the direction, and on a circle the start, that public pairs favour.
+def place_order(order: NDArray[np.int64], evidence: Evidence, circle: bool) -> Renaming:
+    """A bijection from an order of sent values: the direction, and on a circle the start, that the evidence favours.
 
     Args:
         order: int64 [n]; values that do not occur follow in the order of their numbers.
-        seen: float64 [R, 256, 256], pairs in permuted files.
-        expected: float64 [R, 256, 256], log-probabilities of pairs in public files.
+        evidence: what is seen and expected.
         circle: whether to try all starts.
     """
     rest = np.setdiff1d(np.arange(NUM_VALUES), order)
@@ -99,7 +84,7 @@ def place_order(order: NDArray[np.int64], seen: Counts, expected: Counts, circle
         for start in range(len(order) if circle else 1):
             renaming = np.empty(NUM_VALUES, dtype=np.int64)
             renaming[np.concatenate([np.roll(direction, -start), rest])] = np.arange(NUM_VALUES)
-            value = agreement(seen, expected, renaming)
+            value = evidence.agreement(renaming)
             if value > best_value:
                 best, best_value = renaming, value
     return best
@@ -123,3 +108,13 @@ def _polish(weights: Counts, order: NDArray[np.int64], circle: bool, rounds: int
         place[again] = np.arange(size)
         order = again
     return order
+
+
+def _blur(clues: Counts, width: float = 12.0) -> Counts:
+    """Clues that also favour values nearby: float64 [256, 256]."""
+    values = np.arange(NUM_VALUES)
+    kernel = np.exp(-(((values[:, None] - values[None, :]) / width) ** 2) / 2)
+    weights = np.exp(clues - clues.max(axis=1, keepdims=True))
+    told = clues.max(axis=1, keepdims=True) - clues.min(axis=1, keepdims=True)
+    blurred: Counts = np.minimum(told, 1) * (weights / weights.sum(axis=1, keepdims=True)) @ kernel
+    return blurred

@@ -73,3 +73,15 @@ def log_frequencies(tables: Counts, floor: float = 0.1) -> Counts:
     mixed = tables + independent * (floor * NUM_VALUES**2 / total) + floor * 1e-3
     logarithms: Counts = np.log(mixed / mixed.sum(axis=(1, 2), keepdims=True))
     return logarithms
+
+
+def with_noise(tables: Counts, width: int) -> Counts:
+    """What counts of pairs become on average when each byte gets noise from [-width, width], modulo 256."""
+    if not width:
+        return tables
+    kernel = np.zeros(NUM_VALUES)
+    kernel[np.arange(-width, width + 1)] = 1 / (2 * width + 1)
+    spectrum = np.fft.fft(kernel)
+    spread = np.fft.ifft2(np.fft.fft2(tables) * spectrum[:, None] * spectrum[None, :]).real
+    noisy: Counts = np.maximum(spread, 0)
+    return noisy
