@@ -8,11 +8,13 @@ import fnmatch
 import os
 from typing import Any
 
-from anybyte.config import AverageOutputConfig, ByteFormerConfig, ClassOutputConfig
+from anybyte.config import AverageOutputConfig, ByteFormerConfig, ClassOutputConfig, PerceiverConfig
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.perceivers import PERCEIVERS
 from anybyte.models.pretrained import Pretrained, read_architecture, read_labels
+from anybyte.models.schema import Schema
+from anybyte.models.schema_files import is_schema_file
 
 _ZOO: dict[str, tuple[type[Pretrained], Any]] = {
     # Sizes of the paper (section 3). Its released runs use kernel sizes 4 to 32 and windows 128 or 32.
@@ -53,18 +55,18 @@ def model_config(name: str) -> Any:
     return _ZOO[name][1]
 
 
-def create_model(name: str, **overrides: Any) -> Pretrained:
+def create_model(name: str | os.PathLike[str] | Schema | PerceiverConfig, **overrides: Any) -> Pretrained:
     """A model with random weights, in training mode.
 
     Args:
-        name: an entry of `list_models()`.
+        name: an entry of `list_models()`; or a schema, the .yaml or .toml file of one, or a config.
         overrides: fields of its config, for example `num_latents=64`; and `num_classes=10` for every model with one
             output of classes.
 
     Raises:
         ValueError: no such name or field, a contradiction between fields, or `num_classes` of a model without classes.
     """
-    config = model_config(name)
+    config = _config_of(name)
     classes = overrides.pop("num_classes", None) if not hasattr(config, "num_classes") else None
     fields = [field.name for field in dataclasses.fields(config)]
     for field in overrides:
@@ -73,10 +75,19 @@ def create_model(name: str, **overrides: Any) -> Pretrained:
             raise ValueError(f"{name} has no field {field!r}; did you mean {', '.join(near)}?")
     values = {field: tuple(value) if isinstance(value, list) else value for field, value in overrides.items()}
     config = dataclasses.replace(config, **values)
-    return _ZOO[name][0](config if classes is None else _with_classes(config, classes, name))
+    return class_of(config)(config if classes is None else _with_classes(config, classes, name))
 
 
-def _with_classes(config: Any, num_classes: int, name: str) -> Any:
+def _config_of(name: str | os.PathLike[str] | Schema | PerceiverConfig) -> Any:
+    """The config that a name, a schema, its file, or a config itself stands for."""
+    if isinstance(name, Schema):
+        return name.config()
+    if isinstance(name, os.PathLike) or (isinstance(name, str) and is_schema_file(name)):
+        return Schema.from_file(name).config()
+    return model_config(name) if isinstance(name, str) else name
+
+
+def _with_classes(config: Any, num_classes: int, name: object) -> Any:
     """The config of a Perceiver whose one output of classes has so many."""
     outputs = [part for part in config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
     if len(outputs) != 1:
