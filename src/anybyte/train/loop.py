@@ -231,7 +231,7 @@ class Loop:
         if len(self.val) and not metrics:
             self._refuse("validation", self.val)
         self._check_finite(metrics)
-        before = {name: state.best[name] for name in metrics} if state.best else {}
+        before = {name: state.best[name] for name in metrics if name in state.best} if state.best else {}
         # Without validation files, newer is better.
         is_best = not (metrics and before) or score(metrics) > score(before)
         state.stale = 0 if is_best else state.stale + 1

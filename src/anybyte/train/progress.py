@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -191,8 +192,9 @@ def draw_curves(rows: list[Row], path: Path) -> None:
     for name in [key for key, value in (validations or [{}])[-1].items() if isinstance(value, float)]:
         if name in ("epoch", "minutes"):
             continue
-        axes = losses if name == "loss" else shares
-        axes.plot(epochs, [row[name] for row in validations], ".-", label=f"validation {name}")
+        axes, values = losses if name == "loss" else shares, [row.get(name, math.nan) for row in validations]
+        if axes is losses or not max(values) > 1:  # what is no share, as decibels, stays in the log
+            axes.plot(epochs, values, ".-", label=f"validation {name}")
     shares.set(xlabel="epoch", ylim=(0, 1))
     for axes in (losses, shares):
         axes.grid(alpha=0.3)
