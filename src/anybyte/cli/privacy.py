@@ -253,6 +253,7 @@ def _walk(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if not os.path.isdir(name):
             yield name, os.path.basename(name)
+            continue
         for folder, subfolders, files in os.walk(name, onerror=_raise):
             subfolders.sort()
             for file in sorted(files):
