@@ -1,13 +1,14 @@
-"""`anybyte train RECIPE`: from a folder of files to a model folder."""
+"""`anybyte train RECIPE`: from data to a model folder."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 
 import tyro
 
-from anybyte.config import Recipe
+from anybyte.config import ClassifyConfig, Recipe
 from anybyte.recipes import get_recipe, list_recipes
 
 SHORTHANDS = {"--data": "--data.path", "--out": "--run.out"}
@@ -16,13 +17,16 @@ SHORTHANDS = {"--data": "--data.path", "--out": "--run.out"}
 USAGE = """\
 usage: anybyte train RECIPE [--data DIR] [--out DIR] [--field.path VALUE ...]
 
-Train a model from a recipe. --data is short for --data.path, --out for --run.out; every other field of the recipe can
-be set the same way. `anybyte train RECIPE --help` lists them all with the recipe's values.
+Train a model from a recipe, or from a schema (.yaml, .toml) and a folder of arrays: train.npz and val.npz.
+--data is short for --data.path, --out for --run.out; every other field of the recipe can be set the same way.
+`anybyte train RECIPE --help` lists them all with the recipe's values.
 
 examples:
   anybyte train folder --data my_files/ --out runs/mine
   anybyte train folder --data my_files.zip --optim.learning_rate 5e-4 --run.epochs 60
   anybyte train folder --data scans/ --reading.format tiff --data.augment.flip --run.max_minutes 30
+  anybyte train small/fashion_mnist_perceiver --data fashion_mnist_png.zip --model.num_latents 48
+  anybyte train my_problem.yaml --data arrays/ --run.epochs 20
   torchrun --nproc-per-node 2 -m anybyte train folder --data my_files/
 
 A run that was interrupted goes on where it was when the same command is given again."""
@@ -37,7 +41,8 @@ def main(args: list[str]) -> int:
         raise ValueError(f"expected the name of a recipe before {args[0]}; the recipes are {', '.join(list_recipes())}")
     recipe = parse_recipe(args[0], args[1:])
     if not recipe.data.path:
-        raise ValueError(f"recipe {args[0]} needs files to train on: anybyte train {args[0]} --data DIR")
+        what = "files" if isinstance(recipe.task, ClassifyConfig) else "arrays"
+        raise ValueError(f"recipe {args[0]} needs {what} to train on: anybyte train {args[0]} --data DIR")
 
     # Slow to import: only once the command line is known to be right.
     import torch
@@ -49,20 +54,21 @@ def main(args: list[str]) -> int:
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     if os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks for all
-        print(f"validation: {metrics or 'no files to validate on'}")
+        print(f"validation: {metrics or 'nothing to validate on'}")
         print(f"model:      {result.folder}")
-        print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}")
+        if isinstance(recipe.task, ClassifyConfig):
+            print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}")
     return 0
 
 
 def parse_recipe(name: str, options: list[str]) -> Recipe:
-    """The recipe `name` with the fields that the options set.
+    """The recipe `name`, or that of a schema file, with the fields that the options set.
 
     Raises:
-        ValueError: no such recipe.
+        ValueError: no such recipe, or a mistake in the schema.
         SystemExit: an unknown field or a value of the wrong type (code 2), after a message on stderr; or --help (0).
     """
-    recipe = get_recipe(name)
+    recipe = _recipe(name)
     expanded = []
     for option in options:
         key, equals, value = option.partition("=")
@@ -78,3 +84,12 @@ def parse_recipe(name: str, options: list[str]) -> Recipe:
         # The kinds of model, task and positions are the recipe's; their fields are options.
         config=(tyro.conf.AvoidSubcommands,),
     )
+
+
+def _recipe(name: str) -> Recipe:
+    if not Path(name).suffix:  # no recipe's name has one
+        return get_recipe(name)
+    from anybyte.models.schema_files import is_schema_file
+    from anybyte.recipes.declared import declared
+
+    return declared(name) if is_schema_file(name) else get_recipe(name)

@@ -15,7 +15,7 @@ from anybyte.config import Recipe
 from anybyte.recipes.byteformer.joint import joint
 from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
-from anybyte.recipes.small import cifar10, fashion_mnist, fsdd
+from anybyte.recipes.small import cifar10, fashion_mnist, fashion_mnist_perceiver, fsdd
 from anybyte.recipes.small import joint as small_joint
 from anybyte.recipes.small.twins import TWINS
 
@@ -28,6 +28,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small/joint/clothes": small_joint.clothes,
     "small/joint/digits": small_joint.digits,
     "small/cifar10_tiff": cifar10.tiff,
+    "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
 }

@@ -7,7 +7,6 @@ stays as it is.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +21,9 @@ from anybyte.config import (
     PerceiverConfig,
     Recipe,
 )
-from anybyte.files.hub import PREFIX as HUB
+from anybyte.files.joined import absolute_origins
 from anybyte.files.sources import Splits, open_splits
+from anybyte.models.schema import Schema
 from anybyte.reading import Reading
 from anybyte.tasks import Examples, ExampleSplits, Task
 from anybyte.tasks.arrays import open_arrays
@@ -34,6 +34,9 @@ from anybyte.train.settings import check_settings
 
 Data = Splits | ExampleSplits
 """What a run may be given to learn from: files, or examples of any other kind."""
+
+SCHEMA = "schema.yaml"
+"""Name of the file in the model folder that declares the problem."""
 
 _LISTED_CLASSES = 20
 
@@ -114,6 +117,7 @@ def _declared(recipe: Recipe, data: Data | None) -> Job:
         splits.val,
         purpose=f"reads {_and([part.name for part in config.inputs])} and answers {_and(answers)}",
         labels=task.labels,
+        files=_schema_file(config, losses),
     )
 
 
@@ -140,16 +144,23 @@ def _with_classes(config: ByteFormerConfig | PerceiverConfig, count: int) -> tup
     return completed, (f"model.num_classes follows the data: {count}, not {given}",) if differs else ()
 
 
+def _schema_file(config: PerceiverConfig, losses: DeclaredConfig) -> dict[str, str]:
+    """The schema of a model that has one, for its folder."""
+    try:
+        return {SCHEMA: Schema.from_config(config, losses).to_yaml()}
+    except ValueError:  # the config says more than a schema can
+        return {}
+
+
 def _and(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "nothing"
 
 
 def _located(recipe: Recipe) -> Recipe:
     """The recipe with a path or pattern that holds in any folder; names on a hub, and no path, stay as they are."""
-    path = recipe.data.path
-    is_elsewhere = not path or path.startswith((HUB, "{/"))
-    data = dataclasses.replace(recipe.data, path=path if is_elsewhere else os.path.abspath(path))
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(
+        recipe, data=dataclasses.replace(recipe.data, path=absolute_origins(recipe.data.path))
+    )
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:

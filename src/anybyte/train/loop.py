@@ -26,7 +26,7 @@ from anybyte.tasks import Examples
 from anybyte.train.card import describe_hardware, model_card
 from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
 from anybyte.train.data import NO_EPOCH, Deal, Part, Plan, Problem, load_parts
-from anybyte.train.jobs import Data, Job, make_job
+from anybyte.train.jobs import SCHEMA, Data, Job, make_job
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
 from anybyte.train.settings import RECIPE, recipe_json
@@ -322,7 +322,7 @@ class Loop:
 
 def _remove_model(folder: Path) -> None:
     """Removes a model, and its folder if nothing else is in it."""
-    for name in (CONFIG, WEIGHTS, LABELS, READING, CARD):
+    for name in (CONFIG, WEIGHTS, LABELS, READING, CARD, SCHEMA):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
