@@ -12,7 +12,7 @@ OWN = Path(__file__).parents[1] / "golden"
 
 
 def folder_of(config: pytest.Config, form: str) -> Path:
-    """The folder of a form (`hf_perceiver`, ...) that the option leads to: itself, inside or beside it; else our own."""
+    """The folder of a form (`hf_perceiver`, ...) that the option leads to: that, inside or beside it; else our own."""
     given = config.getoption("--golden")
     if given is None:
         return OWN / form

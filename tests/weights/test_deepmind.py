@@ -203,7 +203,7 @@ def test_kernels_are_upright() -> None:
 
 def test_without_its_state_the_averages_are_missed() -> None:
     params, _ = conv_tree()
-    with pytest.raises(ValueError, match="lacks inputs.parts.image.stem.norm.running_mean"):
+    with pytest.raises(ValueError, match=r"lacks inputs\.parts\.image\.stem\.norm\.running_mean"):
         from_deepmind(params, model=CONV)
 
 

@@ -97,8 +97,8 @@ def _convert(source: Path, options: Options) -> Converted:
     if not source.exists():
         raise FileNotFoundError(2, "No such file or directory", str(source))
     raise ValueError(
-        f"{source} is a file: say --architecture NAME if it is a pickle of DeepMind's Perceiver, or --config FILE if it "
-        "is a checkpoint of ByteFormer; a checkpoint of transformers is converted from its folder"
+        f"{source} is a file: say --architecture NAME if it is a pickle of DeepMind's Perceiver, or --config FILE if "
+        "it is a checkpoint of ByteFormer; a checkpoint of transformers is converted from its folder"
     )
 
 

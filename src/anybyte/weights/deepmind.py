@@ -18,7 +18,7 @@ from torch import Tensor
 from anybyte.config import PerceiverConfig
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.zoo import list_models, model_config
-from anybyte.weights.fit import check_fit
+from anybyte.weights.fit import filled
 
 _ATTENTION = {
     "attention/linear": "query",
@@ -88,21 +88,19 @@ def from_deepmind(
         ValueError: arrays are missing, left over or of another shape (each is named), or the zoo has no such model.
     """
     config = model if isinstance(model, PerceiverConfig) else _config_of(model)
-    ours = Perceiver(config)
     converted: dict[str, Tensor] = {}
     names, unknown = {}, []
     for name, array in [*_flatten(params), *_flatten(state or {})]:
         if _STATE_ONLY.fullmatch(name):
             continue
         new_name = rename(name, config)
-        if new_name is None:
+        if new_name is None or new_name in converted:
             unknown.append(name)
         else:
             converted[new_name], names[new_name] = _tensor(name, array), name
-    _complete(converted, ours)
-    check_fit(ours, converted, unknown, names)
-    ours.load_state_dict(converted)
-    return ours.eval()
+            if new_name.endswith("running_mean"):  # how many batches it is of: not in the release, and never read
+                converted[new_name.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
+    return filled(config, converted, unknown, names)
 
 
 def rename(name: str, config: PerceiverConfig) -> str | None:
@@ -166,10 +164,3 @@ def _tensor(name: str, array: Any) -> Tensor:
         # A kernel of one pixel is a linear layer of ours.
         return tensor.flatten(1) if name.endswith("/conv2_d/w") else tensor
     return tensor.T if name.endswith("/w") else tensor
-
-
-def _complete(converted: dict[str, Tensor], model: Perceiver) -> None:
-    """Counts of batches, which the release does not keep and evaluation does not read."""
-    for name, tensor in model.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            converted[name] = torch.zeros_like(tensor)

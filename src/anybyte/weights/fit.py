@@ -1,12 +1,15 @@
-"""What every converter checks: that a foreign configuration is complete and that its tensors fill a model."""
+"""What converters share: a foreign configuration has to be complete, and its tensors have to fill a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from anybyte.config import PerceiverConfig
+from anybyte.models.perceiver import Perceiver
 from anybyte.models.pretrained import misfits
 
 _NAMED = 3
@@ -43,3 +46,18 @@ def check_fit(
             ]
     more = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
     raise ValueError(f"the checkpoint does not fit its configuration: it {'; '.join(problems[:_NAMED])}{more}")
+
+
+def filled(
+    config: PerceiverConfig, converted: Mapping[str, Tensor], unknown: Sequence[str], names: Mapping[str, str]
+) -> Perceiver:
+    """A Perceiver with these tensors, in evaluation mode; it is given no random weights first, which cost seconds.
+
+    Raises:
+        ValueError: the tensors do not fit; see `check_fit`.
+    """
+    with torch.device("meta"):
+        model = Perceiver(config)
+    check_fit(model, converted, unknown, names)
+    model.to_empty(device="cpu").load_state_dict(converted)
+    return model.eval()

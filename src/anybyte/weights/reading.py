@@ -1,4 +1,4 @@
-"""Files of other people's checkpoints. Nothing in them is ever run: pickles are read by readers that admit arrays only."""
+"""Files of other people's checkpoints. Nothing in them is run: readers of pickles admit arrays and plain containers."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from anybyte.config import (
     VideoInputConfig,
 )
 from anybyte.models.perceiver import Perceiver
-from anybyte.weights.fit import check_fit, required
+from anybyte.weights.fit import filled, required
 
 Given = Mapping[str, Any]
 
@@ -103,7 +103,6 @@ def from_transformers(
         ValueError: tensors are missing, left over or of another shape, or an option is; each is named.
     """
     ours = config if isinstance(config, PerceiverConfig) else parse_options(config, semantics)
-    model = Perceiver(ours)
     converted: dict[str, Tensor] = {}
     names, unknown = {}, []
     for name, tensor in state_dict.items():
@@ -117,9 +116,7 @@ def from_transformers(
             tensor = tensor.transpose(-1, -2)
         converted[new_name] = tensor.float() if tensor.is_floating_point() else tensor
         names[new_name] = name
-    check_fit(model, converted, unknown, names)
-    model.load_state_dict(converted)
-    return model.eval()
+    return filled(ours, converted, unknown, names)
 
 
 def rename(name: str, config: PerceiverConfig) -> str:
