@@ -42,7 +42,8 @@ class Output(nn.Module):
 
     Attributes:
         num_channels: width of its queries.
-        num_values: what its linear layer makes of a query; None if it has none.
+        num_values: what its linear layer makes of a query; None if it has none, as with tokens, whose logits come off
+            the embedding, if the decoder answers as wide as that.
         source: name of the input whose tokens are its queries; None if it has queries of its own.
     """
 
@@ -95,6 +96,8 @@ class Output(nn.Module):
         if isinstance(config, ClassOutputConfig) and config.hidden is not None:
             self.hidden = nn.Linear(channels, config.hidden)
             channels = config.hidden
+        if isinstance(config, TokenOutputConfig) and channels != config.query_channels:
+            self.num_values = config.query_channels  # the width of the embedding
         if self.num_values is not None:
             self.projection = nn.Linear(channels, self.num_values)
 
@@ -147,7 +150,8 @@ class Output(nn.Module):
             decoded = self.hidden(decoded).tanh()
         if self.projection is not None:
             decoded = self.projection(decoded)
-        elif embedding is not None:
+        if self.bias is not None:
+            assert embedding is not None
             decoded = F.linear(decoded, embedding.weight, self.bias)
         if isinstance(config, FlowOutputConfig):
             decoded = decoded * (config.scale / _FLOW_UNIT)
