@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from anybyte.cli.answers import printable
+from anybyte.cli import printable
 from anybyte.cli.computing import add_options, predictor_for
 from anybyte.cli.progress import step_bar
 from anybyte.predictor import Filled, TextPredictor
@@ -64,11 +64,16 @@ def _read_stdin() -> bytes:
 
 
 def _lines(filled: Filled) -> str:
-    lines = [printable(filled.text)]
+    lines = [_shown(filled.data)]
     for number, blank in enumerate(filled.blanks, start=1):
         lines.append(f"blank {number}, bytes {blank.start} to {blank.end - 1}:")
-        lines += [f"  {found.probability:.3g}  {printable(found.text)}" for found in blank.candidates]
+        lines += [f"  {found.probability:.3g}  {_shown(found.data)}" for found in blank.candidates]
     return "\n".join(lines)
+
+
+def _shown(data: bytes) -> str:
+    """The text in one line; bytes that are not UTF-8 look like \\xff."""
+    return printable(data.decode("utf-8", errors="backslashreplace"))
 
 
 def _json(filled: Filled) -> str:

@@ -215,8 +215,8 @@ def _pick_frames(path: str, times: list[float], size: tuple[int, int] | None) ->
     """The time stamp of the first frame of the file, and the pixels of the frames at `times` after it."""
     picked: list[NDArray[np.uint8]] = []
     shown: av.VideoFrame | None = None
-    origin, step = 0.0, times[1] - times[0] if len(times) > 1 else 0.0
-    end = 0.0
+    origin = end = 0.0
+    step: float | None = None
 
     def pick(until: float) -> None:
         """The frame on show is the answer for all times before `until`."""
@@ -234,7 +234,9 @@ def _pick_frames(path: str, times: list[float], size: tuple[int, int] | None) ->
             return origin, picked
         shown, end = frame, time
     if shown is not None:
-        end += float(shown.duration * shown.time_base) if shown.duration and shown.time_base else step
+        if step is None:  # of a lone frame nothing else is known than what the header says
+            step = float(shown.duration * shown.time_base) if shown.duration and shown.time_base else 0.0
+        end += step
         pick(end)
     if len(picked) < len(times):
         wanted = f"{len(times)} frames at {1 / (times[1] - times[0]):g} a second" if len(times) > 1 else "a frame"

@@ -6,7 +6,7 @@ mean, weighted by the distance to the edge of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
@@ -18,35 +18,40 @@ OVERLAP = 20
 """Pixels that neighbouring tiles share, at least; DeepMind's choice."""
 
 Small: TypeAlias = Literal["pad", "refuse"]
-Watch: TypeAlias = Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]]
 
 
 def tile_grid(height: int, width: int, tile: tuple[int, int], overlap: int = OVERLAP) -> list[tuple[int, int]]:
-    """The top left corners (y, x) of the tiles that cover a frame, row by row.
+    """The top left corners (y, x) of DeepMind's tiles for a frame, row by row.
 
-    Tiles are `tile - overlap` apart; the last of each row and column is moved back to be flush with the frame's edge.
-    These are the tiles of DeepMind's release, where a frame of exactly one tile (or one that ends `overlap` before
-    the next tile would begin) computes some of them twice. Here each is there once.
+    Tiles begin every `tile - overlap` pixels; the last one of each row and column is moved back to the frame's edge.
+    For some sizes that one is a tile which is there already (a frame of one tile: all four are the same), and for some
+    the one before it sticks out of the frame (1,920 pixels with tiles of 496). `tiles_of` leaves both out.
 
     Raises:
         ValueError: the frame is smaller than a tile, or a tile is not larger than the overlap.
     """
     if not 0 <= overlap < min(tile):
-        raise ValueError(
-            f"tiles of {tile[0]}x{tile[1]} pixels cannot overlap by {overlap}: expected 0 to {min(tile) - 1}"
-        )
+        raise ValueError(f"tiles of {tile[0]}x{tile[1]} pixels overlap by 0 to {min(tile) - 1} of them, not {overlap}")
     if height < tile[0] or width < tile[1]:
         raise ValueError(
-            f"a frame of {height}x{width} pixels (height x width) is smaller than a tile, {tile[0]}x{tile[1]}"
+            f"a frame of {height}x{width} pixels (height x width) is smaller than a tile of {tile[0]}x{tile[1]}"
         )
-    rows, columns = (_starts(size, step, overlap) for size, step in zip((height, width), tile, strict=True))
+    rows, columns = (
+        [*[*range(0, size, step - overlap)][:-1], size - step] for size, step in zip((height, width), tile, strict=True)
+    )
     return [(y, x) for y in rows for x in columns]
 
 
-def _starts(size: int, tile: int, overlap: int) -> list[int]:
-    last = size - tile
-    # A tile that begins beyond the last place would stick out: the last one stands for it.
-    return [*range(0, last, tile - overlap), last]
+def tiles_of(height: int, width: int, tile: tuple[int, int], overlap: int = OVERLAP) -> list[tuple[int, int]]:
+    """The tiles of `tile_grid` that lie inside of the frame, each once: still all of it, with the overlap.
+
+    Raises:
+        ValueError: as `tile_grid`.
+    """
+    inside = [
+        (y, x) for y, x in tile_grid(height, width, tile, overlap) if y + tile[0] <= height and x + tile[1] <= width
+    ]
+    return list(dict.fromkeys(inside))
 
 
 def tile_weights(tile: tuple[int, int]) -> Float[Tensor, "height width"]:
@@ -62,7 +67,6 @@ def flow_by_tiles(
     tile: tuple[int, int],
     overlap: int = OVERLAP,
     small: Small = "pad",
-    watch: Watch = iter,
 ) -> Float[Tensor, "batch height width 2"]:
     """The flow of frames of any size, by tiles.
 
@@ -73,7 +77,6 @@ def flow_by_tiles(
         small: what to do with frames smaller than a tile. `pad` puts zeros below and on the right, which is grey in
             [-1, 1] and what the model's own patches are padded with; the flow there is dropped. `refuse` does as
             DeepMind's code, which has no answer for such frames.
-        watch: is given the tiles and hands them on one by one: a place for a progress bar.
 
     Raises:
         ValueError: the frames are smaller than a tile and `small` is `refuse`.
@@ -83,14 +86,13 @@ def flow_by_tiles(
     height, width = frames.shape[2:4]
     if small == "pad":
         frames = F.pad(frames, (0, 0, 0, max(0, tile[1] - width), 0, max(0, tile[0] - height)))
-    corners = tile_grid(frames.shape[2], frames.shape[3], tile, overlap)
+    corners = tiles_of(frames.shape[2], frames.shape[3], tile, overlap)
     if len(corners) == 1:
-        (only,) = (estimate(frames) for _ in watch(corners))
-        return only[:, :height, :width]
+        return estimate(frames)[:, :height, :width]
     weights = tile_weights(tile).to(frames.device)
     total = torch.zeros(len(frames), *frames.shape[2:4], 2, device=frames.device)
     weight = torch.zeros(*frames.shape[2:4], 1, device=frames.device)
-    for y, x in watch(corners):
+    for y, x in corners:
         place = (slice(y, y + tile[0]), slice(x, x + tile[1]))
         total[:, *place] += estimate(frames[:, :, *place]).float() * weights[..., None]
         weight[place] += weights[..., None]

@@ -20,7 +20,7 @@ from anybyte.config import FlowInputConfig
 from anybyte.files.flow import Flow
 from anybyte.files.media import Image, decode
 from anybyte.models.perceiver import Perceiver
-from anybyte.models.tiles import Small, flow_by_tiles, tile_grid
+from anybyte.models.tiles import OVERLAP, Small, flow_by_tiles, tiles_of
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
 
 Frame: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
@@ -31,6 +31,7 @@ class FlowPredictor(Compute):
 
     Attributes:
         tile: height and width that the model is made for; larger frames are computed by tiles of this size.
+        overlap: pixels that neighbouring tiles share, at least.
         piece: queries decoded at once.
     """
 
@@ -47,6 +48,7 @@ class FlowPredictor(Compute):
         (frames,) = (part for part in model.config.inputs if isinstance(part, FlowInputConfig))
         height, width = frames.positions.max_resolution
         self.tile = (height, width)
+        self.overlap = min(OVERLAP, min(self.tile) // 2)
         self.piece = check_piece(piece)
 
     def estimate(self, a: Frame, b: Frame, small: Small = "pad", progress: Progress | None = None) -> Flow:
@@ -70,12 +72,12 @@ class FlowPredictor(Compute):
         queries = self.tile[0] * self.tile[1]
         tiles = self.tiles(*first.shape[:2])
         with self.running(), watched(self.model, -(-queries // self.piece), tiles, progress):
-            vectors = flow_by_tiles(self._tile, frames, self.tile, small=small)
+            vectors = flow_by_tiles(self._tile, frames, self.tile, self.overlap, small)
         return Flow(vectors[0].numpy())
 
     def tiles(self, height: int, width: int) -> int:
         """Tiles that frames of this size take."""
-        return len(tile_grid(max(height, self.tile[0]), max(width, self.tile[1]), self.tile))
+        return len(tiles_of(max(height, self.tile[0]), max(width, self.tile[1]), self.tile, self.overlap))
 
     def _tile(self, frames: Tensor) -> Tensor:
         out = self.model(frames.to(self.device), piece=self.piece)
