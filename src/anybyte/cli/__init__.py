@@ -28,6 +28,7 @@ VERBS = {
     "models": ("anybyte.cli.models", "list the architectures, their shapes and sizes"),
     "recipes": ("anybyte.cli.recipes", "list the training recipes"),
     "reproduce": ("anybyte.cli.reproduce", "train and measure small twins of the papers' experiments"),
+    "transcode": ("anybyte.cli.transcode", "write a data set's pictures and sounds in another format"),
     "convert": ("anybyte.cli.convert", "turn another project's checkpoint into a model folder"),
     "privacy": ("anybyte.cli.privacy", "keys, re-keyed models, permuted files, and an audit of what they protect"),
     "demo": ("anybyte.cli.demo", "train, evaluate and use a small model on embedded data, without a network"),
@@ -93,6 +94,11 @@ def describe(error: Exception) -> str:
         named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
         return f"{named}{error.strerror}"
     return str(error) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """`text` in one line, whatever a file's name holds: control characters could steer a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _run(args: list[str]) -> int:

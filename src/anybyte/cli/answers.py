@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TextIO, TypeAlias
 
-from anybyte.cli import describe
+from anybyte.cli import describe, printable
 from anybyte.predictor import Failure, Prediction
 
 Answer: TypeAlias = Prediction | Failure
@@ -20,11 +20,6 @@ Form: TypeAlias = Callable[[Iterable[Answer], TextIO, int], None]
 
 _BLOCK = 200
 """Rows of a table laid out together: a folder of a million files still scrolls by as it is read."""
-
-
-def printable(text: str) -> str:
-    """`text` in one line, whatever a file's name holds: control characters could steer a terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def name_of(answer: Answer) -> str:

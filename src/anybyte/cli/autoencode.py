@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from anybyte.cli.answers import printable
+from anybyte.cli import printable
 from anybyte.cli.computing import add_options, predictor_for
 from anybyte.cli.progress import step_bar
 from anybyte.files.video import VideoWriter, write_clip

@@ -9,8 +9,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from anybyte.cli import EXIT_ERROR, describe
-from anybyte.cli.answers import FORMS, Answer, printable, write_lines, write_table
+from anybyte.cli import EXIT_ERROR, describe, printable
+from anybyte.cli.answers import FORMS, Answer, write_lines, write_table
 from anybyte.cli.progress import progress_bar
 from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, Predictor, load_as
 

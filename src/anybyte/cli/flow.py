@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anybyte.cli.answers import printable
+from anybyte.cli import printable
 from anybyte.cli.computing import add_options, predictor_for
 from anybyte.cli.progress import progress_bar, step_bar
 from anybyte.files.flow import Flow, colour_flow, flow_format, write_flow

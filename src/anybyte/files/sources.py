@@ -119,7 +119,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
 
 def _open_one(path: str) -> Source:
-    listing = _open(path)
+    listing = open_listing(path)
     return FileSource.of(listing.records, listing.classes, listing.store)
 
 
@@ -142,7 +142,7 @@ def open_splits(data: DataConfig) -> Splits:
 
 
 def _split_one(data: DataConfig) -> Splits:
-    listing = _open(data.path)
+    listing = open_listing(data.path)
     records = _usable(listing, data)
     if len(listing.classes) < 2:
         found = ", ".join(listing.classes) or "none"
@@ -181,7 +181,8 @@ def _usable(listing: Listing, data: DataConfig) -> list[Record]:
     return usable
 
 
-def _open(origin: str) -> Listing:
+def open_listing(origin: str) -> Listing:
+    """What a single data set holds: its files by name, with labels and parts. Errors are those of `open_source`."""
     if not origin:
         raise ValueError(f"no data set is named: data.path must be {KINDS}")
     if origin.startswith(PREFIX):
