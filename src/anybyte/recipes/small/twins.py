@@ -79,9 +79,9 @@ _LARGER = replace(
 )
 
 SCALES = {
-    "encodings": replace(_PIXELS, data=PHOTOS, steps=450),
-    "jpeg_q100": _LARGER,
-    "jpeg_q60": _PIXELS,
+    "encodings": replace(_PIXELS, data=PHOTOS, steps=1_500),
+    "jpeg_q100": replace(_PIXELS, steps=1_500),
+    "jpeg_q60": replace(_PIXELS, steps=1_500),
     "byte_order": _LARGER,
     "obfuscation": _PIXELS,
     "camera": _PIXELS,
