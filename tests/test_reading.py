@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from anybyte.config import AugmentConfig, ReadingConfig
+from anybyte.config import AugmentConfig, PrivacyConfig, ReadingConfig
+from anybyte.files.images import centre_square
 from anybyte.files.media import Audio, decode, encode_audio, encode_image
-from anybyte.reading import Reading
+from anybyte.privacy.keys import create_key
+from anybyte.privacy.permutation import Permutation
+from anybyte.privacy.protect import Protection
+from anybyte.privacy.seal import seal
+from anybyte.reading import Reading, as_json, reading_digest
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
 SAMPLES = np.random.default_rng(0).uniform(-0.9, 0.9, 4000).astype(np.float32)
 PNG, WAV = encode_image(PIXELS, "png:0"), encode_audio(SAMPLES, 8000, "wav")
 IMAGE = AugmentConfig(crop_padding=2, flip=True, brightness=0.2, erase=0.5)
+KEY = Permutation.random(9)
 AUDIO = AugmentConfig(gain_db=6, shift_seconds=0.1, noise_db=-30, time_mask_seconds=0.1)
 
 
@@ -126,3 +134,124 @@ def test_senseless_settings_are_refused_at_once() -> None:
         Reading(ReadingConfig(format="tif"))
     with pytest.raises(ValueError, match=r"augment\.erase is 2"):
         Reading(augment=AugmentConfig(erase=2))
+
+
+def test_of_several_formats_one_that_fits_is_taken() -> None:
+    reading = Reading(ReadingConfig(format="tiff, wav:u8,png:0,jpeg:q60"))
+    assert reading(PNG, "a") == encode_image(PIXELS, "tiff")
+    assert decode(reading(WAV, "a")).format == "wav:u8"
+    drawn = {decode(reading(PNG, "a", rng(seed))).format for seed in range(30)}
+    assert drawn == {"tiff", "png:0", "jpeg:q60"}
+    assert reading(PNG, "a", rng(3)) == reading(PNG, "a", rng(3))
+
+
+def test_pictures_are_brought_to_a_size() -> None:
+    reading = Reading(ReadingConfig(image_size=8))
+    for augment in (AugmentConfig(), IMAGE, AugmentConfig(crop_size=8)):
+        data = Reading(ReadingConfig(image_size=8), augment)(PNG, "a", rng())
+        assert decode(data).format == "png:0"
+        assert decode(data).pixels.shape == (8, 8, 3)
+    assert decode(reading(PNG, "a")).pixels.tolist() == centre_square(PIXELS, 8).tolist()
+    assert reading(WAV, "a") is WAV
+
+
+def test_a_square_of_the_size_stays() -> None:
+    data = encode_image(PIXELS[:12], "png:0")
+    assert Reading(ReadingConfig(image_size=12))(data, "a") == data
+
+
+def test_sounds_are_brought_to_a_rate_and_length() -> None:
+    stereo = encode_audio(np.stack([SAMPLES, -SAMPLES], axis=1), 8000, "wav:s16")
+    sound = decode(Reading(ReadingConfig(rate=16_000, seconds=0.75))(stereo, "a"))
+    assert (sound.rate, sound.samples.shape) == (16_000, (12_000,))
+    assert not sound.samples.any()  # the two channels cancel out
+    short = decode(Reading(ReadingConfig(seconds=0.25))(WAV, "a"))
+    assert (short.rate, short.samples.tolist()) == (8000, decode(WAV).samples[:2000].tolist())
+    assert Reading(ReadingConfig(rate=16_000))(PNG, "a") is PNG
+
+
+def test_a_size_or_rate_cannot_be_given_to_what_is_no_medium() -> None:
+    for config in (ReadingConfig(image_size=8), ReadingConfig(rate=8000), ReadingConfig(seconds=1)):
+        with pytest.raises(ValueError, match="x/1: neither a picture nor a sound"):
+            Reading(config)(b"plain text", "x/1")
+
+
+def test_privacy_comes_last() -> None:
+    config = ReadingConfig(format="tiff", privacy=PrivacyConfig(noise=5, permutation=True))
+    plain = encode_image(PIXELS, "tiff")
+    assert Reading(config)(PNG, "a") == Protection(config.privacy)(plain)
+    assert Reading(replace(config, format=None))(b"plain text", "a") == Protection(config.privacy)(b"plain text")
+    assert Reading(config)(PNG, "a", rng(1)) == Reading(config)(PNG, "a", rng(1)) != Reading(config)(PNG, "a", rng(2))
+
+
+def test_a_camera_needs_no_file_of_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ReadingConfig(format="fhwc", privacy=PrivacyConfig(camera_keep=0.1))
+    whole = Protection(config.privacy)(PIXELS.tobytes())
+    monkeypatch.setattr("anybyte.reading.encode", None)
+    assert Reading(config)(PNG, "a") == whole
+    assert len(whole) == round(0.1 * PIXELS.size)
+
+
+def sealed(payload: bytes = b"payload", key: Permutation = KEY, config: ReadingConfig | None = None) -> bytes:
+    return seal(payload, key.fingerprint, reading_digest(config or ReadingConfig()))
+
+
+def test_a_sealed_file_is_opened_with_and_without_the_key() -> None:
+    config = ReadingConfig(privacy=PrivacyConfig(permutation=True, fingerprint=KEY.fingerprint))
+    assert Reading(config)(sealed(), "a") == b"payload"
+    assert Reading(config, key=KEY)(sealed(), "a", rng()) == b"payload"
+    assert Reading(config, key=KEY)(b"plain", "a") == KEY.apply(b"plain")
+    drawn = ReadingConfig(privacy=PrivacyConfig(permutation=True, seed=2))
+    assert Reading(drawn)(sealed(key=Permutation.random(2), config=drawn), "a") == b"payload"
+
+
+def test_a_sealed_file_for_another_is_refused() -> None:
+    keyed = ReadingConfig(privacy=PrivacyConfig(permutation=True, fingerprint=KEY.fingerprint))
+    with pytest.raises(ValueError, match=r"x/1 is sealed with the key .*, but this model reads plain files"):
+        Reading()(sealed(), "x/1")
+    with pytest.raises(
+        ValueError, match=f"x/1 is sealed with the key .*, but this model is for {KEY.fingerprint[:16]}"
+    ):
+        Reading(keyed)(sealed(key=Permutation.random(1)), "x/1")
+    with pytest.raises(ValueError, match="x/1 is sealed with the right key, but was not read as"):
+        Reading(replace(keyed, format="tiff"))(sealed(), "x/1")
+    with pytest.raises(ValueError, match="x/1: 7 bytes are more than max_bytes, 6"):
+        Reading(keyed, max_bytes=6).open_sealed(sealed(), "x/1")
+
+
+def test_what_is_kept_names_no_key(tmp_path: Path) -> None:
+    key = create_key(tmp_path / "my.key")
+    reading = Reading(ReadingConfig(privacy=PrivacyConfig(permutation=True, key=str(tmp_path / "my.key"))))
+    assert reading.kept.privacy == PrivacyConfig(permutation=True, fingerprint=key.fingerprint)
+    assert "my.key" not in str(as_json(reading.config))
+    assert key.table.hex() not in str(as_json(reading.config))
+    copy = pickle.loads(pickle.dumps(reading))
+    assert copy(b"plain", "a") == key.apply(b"plain")
+
+
+def test_other_fields_keep_the_key() -> None:
+    config = ReadingConfig(privacy=PrivacyConfig(permutation=True, fingerprint=KEY.fingerprint))
+    reading = Reading(config, IMAGE, 10, KEY).altered(max_bytes=20_000, format="tiff")
+    assert reading(PNG, "a", rng()) == KEY.apply(encode_image(PIXELS, "tiff"))
+    drawn = Reading(ReadingConfig(privacy=PrivacyConfig(permutation=True, seed=2))).altered(max_bytes=None)
+    assert drawn.config.privacy.fingerprint is None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ReadingConfig(format="tiff,wab"), "unknown format 'wab'"),
+        (ReadingConfig(format=""), "unknown format ''"),
+        (ReadingConfig(format=3), r"reading\.format is 3"),  # type: ignore[arg-type]
+        (ReadingConfig(image_size=0), r"reading\.image_size is 0"),
+        (ReadingConfig(image_size="8"), r"reading\.image_size is '8'"),  # type: ignore[arg-type]
+        (ReadingConfig(rate=-1), r"reading\.rate is -1"),
+        (ReadingConfig(seconds=0.0), r"reading\.seconds is 0\.0"),
+        (ReadingConfig(seconds=float("nan")), r"reading\.seconds is nan"),
+        (ReadingConfig(privacy=PrivacyConfig(noise=500)), r"reading\.privacy\.noise is 500"),
+        (ReadingConfig(privacy=None), r"reading\.privacy is None"),  # type: ignore[arg-type]
+    ],
+)
+def test_senseless_readings_are_refused_at_once(config: ReadingConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reading(config)

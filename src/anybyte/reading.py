@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -257,7 +258,9 @@ def check_reading(config: ReadingConfig) -> None:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"reading.{name} is {value!r}; it is a whole number, at least 1, or None")
     seconds = config.seconds
-    if seconds is not None and (not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0):
+    if seconds is not None and (
+        not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf
+    ):
         raise ValueError(f"reading.seconds is {seconds!r}; it is a positive number, or None")
     if not isinstance(config.privacy, PrivacyConfig):
         raise ValueError(f"reading.privacy is {config.privacy!r}; it is a group of settings")
