@@ -31,7 +31,7 @@ from anybyte.train.loop import train
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "schemas.md"
-SIZE, STEPS, SPOTS = 16, 64, 3
+SIZE, STEPS, SPOTS = 16, 64, 2
 MOVES = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)])
 """Left, right, up, down as (rows, columns)."""
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="runs/moved_pictures")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--write", action="store_true", help="write the numbers into docs/schemas.md")
     options = parser.parse_args()
 
@@ -72,7 +72,7 @@ def main() -> None:
         name="moved pictures",
         model=schema.config(),
         task=schema.task(),
-        optim=OptimConfig(learning_rate=2e-3, warmup_steps=100, ema_decay=0.99),
+        optim=OptimConfig(learning_rate=3e-3, warmup_steps=100, weight_decay=0.01, ema_decay=0.99),
         run=RunConfig(
             out=options.out, seed=options.seed, epochs=options.epochs, threads=1, resume=False, checkpoint_every=10_000
         ),
