@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anybyte.config import Recipe
 from anybyte.recipes.small.plan import Experiment, plan
 
 RESULTS, RUNS = "results", "runs"
 """Folders below --out: one JSON a finished experiment, and what training and evaluation wrote."""
+
+_FROM_THE_RUN = ("model.num_classes", "data.path", "run.out", "run.seed", "run.threads")
+"""Fields that do not tell one recipe from another here: they follow from the data or the command line."""
 
 _POLL = 0.5
 """Seconds between looks at the running experiments."""
@@ -41,14 +46,17 @@ waiting. Several of these commands may share one --out folder."""
 def main(args: list[str]) -> int:
     """Runs what is not finished. Exit code 2 if an experiment failed."""
     options = _parser().parse_args(args)
-    experiments = _chosen(plan(_seeds(options.seeds)), options.only)
+    experiments = [
+        dataclasses.replace(each, max_steps=options.max_steps)
+        for each in _chosen(plan(_seeds(options.seeds)), options.only)
+    ]
     out = Path(options.out)
     if options.run_one:
         [experiment] = [each for each in experiments if each.key == options.run_one]
-        return run_one(experiment, Path(options.data), out, options.max_steps)
+        return run_one(experiment, Path(options.data), out)
     if options.list:
         for experiment in experiments:
-            state = "done" if result_path(out, experiment).exists() else "to do"
+            state = "done" if is_done(out, experiment) else "to do"
             print(f"{state:<6} {experiment.recipe} --run.seed {experiment.seed}")
         return 0
     missing = {name for each in experiments for name in each.archives if not (Path(options.data) / name).is_file()}
@@ -56,7 +64,7 @@ def main(args: list[str]) -> int:
         raise ValueError(
             f"{options.data} has no {', '.join(sorted(missing))}: python scripts/prepare_data.py all writes them there"
         )
-    return Queue(experiments, Path(options.data), out, options.jobs, options.max_steps).run()
+    return Queue(experiments, Path(options.data), out, options.jobs).run()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,6 +125,26 @@ def result_path(out: Path, experiment: Experiment) -> Path:
     return out / RESULTS / f"{experiment.key}.json"
 
 
+def is_done(out: Path, experiment: Experiment) -> bool:
+    """Whether there is a result, and it is of the recipe as it stands today."""
+    return result_path(out, experiment).exists() and _is_of(out / RUNS / experiment.key, experiment.settings())
+
+
+def _is_of(run: Path, recipe: Recipe) -> bool:
+    """Whether a run's folder is of this recipe, or does not say of which."""
+    try:
+        written = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    wanted = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return all(
+        value == written[group].get(name, value)
+        for group in ("model", "data", "reading", "optim", "run")
+        for name, value in wanted[group].items()
+        if f"{group}.{name}" not in _FROM_THE_RUN
+    )
+
+
 @dataclass
 class Job:
     """An experiment in a process of its own."""
@@ -134,14 +162,11 @@ class Queue:
         data: folder of the archives.
         out: where results and runs go.
         jobs: experiments at a time.
-        max_steps: cut every training short. None: as the recipe says.
     """
 
-    def __init__(
-        self, experiments: Sequence[Experiment], data: Path, out: Path, jobs: int = 1, max_steps: int | None = None
-    ) -> None:
-        self.all, self.data, self.out, self.jobs, self.max_steps = experiments, data, out, jobs, max_steps
-        self.waiting = [each for each in experiments if not result_path(out, each).exists()]
+    def __init__(self, experiments: Sequence[Experiment], data: Path, out: Path, jobs: int = 1) -> None:
+        self.all, self.data, self.out, self.jobs = experiments, data, out, jobs
+        self.waiting = [each for each in experiments if not is_done(out, each)]
         self.running: list[Job] = []
         self.failed: list[Experiment] = []
         self.minutes: list[float] = []
@@ -149,6 +174,7 @@ class Queue:
     def run(self) -> int:
         """Runs all that is to do; 0, or 2 if some failed."""
         print(f"{len(self.all) - len(self.waiting)} of {len(self.all)} experiments are done already", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` is reached
         try:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.jobs:
@@ -166,14 +192,14 @@ class Queue:
         return 2 if self.failed else 0
 
     def _start(self, experiment: Experiment) -> None:
-        if result_path(self.out, experiment).exists():  # another command was quicker
+        if is_done(self.out, experiment):  # another command was quicker
             return
         log = self._log(experiment)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "anybyte", "reproduce", "small", "--only", experiment.row]
         command += ["--seeds", str(experiment.seed), "--run-one", experiment.key]
         command += ["--data", str(self.data), "--out", str(self.out)]
-        command += ["--max-steps", str(self.max_steps)] if self.max_steps else []
+        command += ["--max-steps", str(experiment.max_steps)] if experiment.max_steps else []
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with log.open("ab") as file:
             process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment)
@@ -208,10 +234,9 @@ BUSY = 75
 """Exit code of one experiment that another process is at: sysexits.h's EX_TEMPFAIL."""
 
 
-def run_one(experiment: Experiment, data: Path, out: Path, max_steps: int | None = None) -> int:
+def run_one(experiment: Experiment, data: Path, out: Path) -> int:
     """Trains and measures one experiment in this process, and writes its result."""
     from anybyte.cli.evaluate import main as evaluate
-    from anybyte.recipes import get_recipe
     from anybyte.train.loop import train
 
     run, result = out / RUNS / experiment.key, result_path(out, experiment)
@@ -219,19 +244,19 @@ def run_one(experiment: Experiment, data: Path, out: Path, max_steps: int | None
     with _lock(run / "lock") as is_ours:
         if not is_ours:
             return BUSY
-        if result.exists():
+        if is_done(out, experiment):
             return 0
-        recipe = get_recipe(experiment.recipe)
+        result.unlink(missing_ok=True)
+        recipe = experiment.settings()
+        if not _is_of(run, recipe):  # the recipe has changed since: what is there cannot be gone on with
+            for name in ("recipe.json", "log.jsonl"):
+                (run / name).unlink(missing_ok=True)
+            for name in ("checkpoints", "model", "test"):
+                shutil.rmtree(run / name, ignore_errors=True)
         recipe = dataclasses.replace(
             recipe,
             data=dataclasses.replace(recipe.data, path=experiment.data_path(data)),
-            run=dataclasses.replace(
-                recipe.run,
-                out=str(run),
-                seed=experiment.seed,
-                threads=1,
-                max_steps=max_steps or recipe.run.max_steps,
-            ),
+            run=dataclasses.replace(recipe.run, out=str(run), threads=1),
         )
         train(recipe)
         evaluate([str(run), "--out", str(run / "test")])

@@ -29,6 +29,11 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
+    def data(self) -> str:
+        """What the paper trained on."""
+        return "ImageNet" if self.prefix.startswith(IMAGENET) else "Speech Commands v2"
+
+    @property
     def recipes(self) -> dict[str, Row]:
         """Name of the recipe -> the function that returns it."""
         return {self.prefix + row.__name__: row for row in self.rows}
