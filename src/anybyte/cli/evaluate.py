@@ -81,7 +81,7 @@ def find_run(model: str) -> Path | None:
 
 def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
     """Where the files come from: as in training, unless the command line says otherwise."""
-    fields = _read_recipe(run / RECIPE) if run else {}
+    fields = read_data_settings(run / RECIPE) if run else {}
     if options.data is not None:
         fields["path"] = options.data
     if options.on_error is not None:
@@ -99,8 +99,8 @@ def _reading(own: Reading, format: str | None, max_bytes: int) -> Reading:
     return own.altered(max_bytes=max_bytes, format=None if format == "stored" else format)
 
 
-def _read_recipe(path: Path) -> dict[str, Any]:
-    """What a recipe says of its data."""
+def read_data_settings(path: Path) -> dict[str, Any]:
+    """What a recipe says of its data: fields of `DataConfig` that evaluation follows."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))["data"]
         return {name: data[name] for name in _FROM_TRAINING if name in data}

@@ -55,15 +55,16 @@ def read_with(guess: Guess, sent: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return table[sent]
 
 
-def complete(guess: Guess, order: NDArray[np.int64]) -> Guess:
-    """The guess as a bijection: sent values without one get the plain values that are left, in the order given.
+def complete(guess: Guess, sent: Counts, public: Counts) -> Guess:
+    """The guess as a bijection: unknown values get the plain values that are left, by rank of frequency.
 
     Args:
         guess: int16 [256], no plain value twice.
-        order: int64 [256]: all sent values, from the one that should get the least of what is left.
+        sent: float64 [256], how often each value occurs in permuted files.
+        public: float64 [256], the same in plain files of the same kind.
     """
     left = np.setdiff1d(np.arange(NUM_VALUES), guess[guess != UNKNOWN])
-    open_values = order[guess[order] == UNKNOWN]
+    unknown = np.flatnonzero(guess == UNKNOWN)
     whole = guess.copy()
-    whole[open_values] = left[: len(open_values)]
+    whole[unknown[np.argsort(sent[unknown], kind="stable")]] = left[np.argsort(public[left], kind="stable")]
     return whole

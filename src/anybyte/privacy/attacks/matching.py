@@ -1,9 +1,10 @@
 """Matching two tables of relations by renaming the values of one: what bigrams give away.
 
 The pairs of values in permuted files, S [R, 256, 256], are those of the plain files with their rows and columns
-renamed. If public files of the same kind show pairs with log-probabilities K, the likelihood of a renaming p is
-sum over r, i, j of S[r, i, j] K[r, p(i), p(j)], and what else is known of a value adds to it. The renaming that makes it largest is looked for by exchanging the
-meanings of two values as long as that helps: a quadratic assignment problem, solved locally.
+renamed. If public files of the same kind show pairs with log-probabilities K, the log-likelihood of a renaming p is
+the sum over r, i, j of S[r, i, j] K[r, p(i), p(j)], and what else is known of a value adds to it. The renaming that
+makes it largest is looked for by exchanging the meanings of two values as long as that helps: a quadratic assignment
+problem, solved locally.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Evidence:
         return pairs + float(self.clues[np.arange(len(renaming)), renaming].sum())
 
 
-def climb(evidence: Evidence, start: Renaming, max_steps: int = 3000) -> Renaming:
+def climb(evidence: Evidence, start: Renaming, max_steps: int = 1000) -> Renaming:
     """A renaming that no exchange of two meanings improves, from a first guess: int64 [256].
 
     In a step all exchanges are weighed at once; the best is made, with every other that promises at least half as much
@@ -68,7 +69,7 @@ def climb(evidence: Evidence, start: Renaming, max_steps: int = 3000) -> Renamin
     return renaming
 
 
-def settle(evidence: Evidence, start: Renaming, rounds: int = 30) -> Renaming:
+def settle(evidence: Evidence, start: Renaming, rounds: int = 8) -> Renaming:
     """A better first guess for `climb`: all values are paired anew, each as its neighbours' present meanings suggest.
 
     Moves whole runs of values at once where `climb` would need every exchange on the way to help. Ends with the best

@@ -79,7 +79,7 @@ def read_headers(clues: Counts) -> Guess:
 
 
 def order_by_smoothness(seen: Counts, clues: Counts, circle: bool = False, lowest: int = 0) -> Guess:
-    """Plain values from the order that neighbouring pixels or samples suggest, with no file to compare with: int16 [256].
+    """Plain values from the order that neighbours suggest, with no file to compare with: int16 [256].
 
     The values are placed evenly; clues decide what the neighbours cannot: the direction, and on a circle the start.
 
@@ -92,20 +92,16 @@ def order_by_smoothness(seen: Counts, clues: Counts, circle: bool = False, lowes
     return spread(seriate(affinity(seen), circle), clues, circle, lowest)
 
 
-def combine(sent: Counts, public: Counts, evidence: Evidence, circle: bool = False) -> Guess:
-    """The strongest of these attacks, from all there is: headers, smoothness, frequencies and pairs: int16 [256].
+def combine(evidence: Evidence, circle: bool = False) -> Guess:
+    """The strongest of these attacks, from all there is: headers, smoothness and pairs: int16 [256].
 
-    Starts from the order of the values, as a line and if there is noise as a circle, and from the ranks; improves each
-    start until no exchange of two meanings helps, and keeps the most probable.
+    Starts from the order of the values, improves it until no exchange of two meanings helps, and keeps the most
+    probable.
 
     Args:
-        sent: float64 [256], how often each value occurs in permuted files.
-        public: float64 [256], the same in plain files of the same kind.
-        evidence: pairs in both, and clues from headers.
+        evidence: pairs in permuted and public files, and clues from headers.
         circle: whether noise has joined the two ends of the order.
     """
-    weights = affinity(evidence.seen)
-    starts: list[Renaming] = [place_order(seriate(weights, kind), evidence, kind) for kind in {False, circle}]
-    starts.append(match_ranks(sent, public).astype(np.int64))
-    found = [climb(evidence, begin) for start in starts for begin in (start, settle(evidence, start))]
-    return max([*starts, *found], key=evidence.agreement).astype(np.int16)
+    start: Renaming = place_order(seriate(affinity(evidence.seen), circle), evidence, circle)
+    found = [climb(evidence, begin) for begin in (start, settle(evidence, start))]
+    return max([start, *found], key=evidence.agreement).astype(np.int16)
