@@ -28,7 +28,7 @@ FRAME_RATE, SAMPLE_RATE = 25.0, 48_000
 """Of the Perceiver's clips: 16 frames with 1,920 samples each (Jaegle et al. 2022, section 4.3)."""
 
 _STAMP = 1e-3
-"""Seconds by which a time stamp may be off: some containers round them to milliseconds."""
+"""Seconds by which a time stamp may be off."""
 _JUMP = 0.05
 """Seconds between two pieces of sound below which rounding explains the gap."""
 _MARGIN = 0.05
@@ -217,11 +217,13 @@ def _pick_frames(path: str, times: list[float], size: tuple[int, int] | None) ->
     shown: av.VideoFrame | None = None
     origin = end = 0.0
     step: float | None = None
+    # Some containers round time stamps to milliseconds.
+    slack = min(_STAMP, (times[1] - times[0]) / 4) if len(times) > 1 else _STAMP
 
     def pick(until: float) -> None:
         """The frame on show is the answer for all times before `until`."""
         assert shown is not None
-        count = sum(time < until - _STAMP for time in times[len(picked) :])
+        count = sum(time < until - slack for time in times[len(picked) :])
         if count:
             picked.extend([_resize(_pixels(shown), size)] * count)
 
