@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anybyte.config import AugmentConfig, Recipe
+from anybyte.config import AugmentConfig, ByteFormerConfig, Recipe
 from anybyte.recipes.byteformer.pieces import IMAGENET_AUGMENT, SPEECH_AUGMENT, imagenet
 
 
@@ -15,6 +15,7 @@ def joint() -> Recipe:
     `--data imagenet+speech_commands`. The sounds are some 7% of the files, and are seen as often as the pictures.
     """
     pictures = imagenet("joint", "tiff", kernel_size=32)
+    assert isinstance(pictures.model, ByteFormerConfig)
     return replace(
         pictures,
         name="byteformer/joint",
