@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anybyte.cli import EXAMPLES, VERBS
+from anybyte.cli import EXAMPLES, VERBS, privacy
 from anybyte.cli.train import USAGE
 from anybyte.recipes import RECIPES
 
@@ -41,8 +41,9 @@ def commands(text: str) -> Iterator[list[str]]:
             yield words[:end]
 
 
-TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in [*DOCUMENTS, ROOT / "src/anybyte/config.py"]}
-TEXTS |= {"anybyte --help": EXAMPLES, "anybyte train --help": USAGE}
+SETTINGS = sorted((ROOT / "src/anybyte/config").glob("*.py"))
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in [*DOCUMENTS, *SETTINGS]}
+TEXTS |= {"anybyte --help": EXAMPLES, "anybyte train --help": USAGE, "anybyte privacy --help": privacy.USAGE}
 COMMANDS = sorted({(name, shlex.join(words)) for name, text in TEXTS.items() for words in commands(text)})
 
 

@@ -109,7 +109,8 @@ class ReadingConfig:
     Several, with commas between: in training one is drawn for each file among those that fit its medium, otherwise the
     first of those is taken. None: the bytes as they are stored."""
     image_size: int | None = None
-    """Pictures: resize the short side to 256/224 of this, and take the square of this size in the middle."""
+    """Pictures: resize the short side to 256/224 of this, and take the square of this size in the middle. A picture
+    that is a square of this size stays as it is."""
     rate: int | None = None
     """Sounds: resample to this many samples a second, and mix channels down to one."""
     seconds: float | None = None
