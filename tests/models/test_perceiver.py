@@ -363,3 +363,37 @@ def test_a_perceiver_is_refused_where_files_are_classified(tmp_path: Path) -> No
     small("perceiver_io_pixels").save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="model holds a Perceiver, which does not classify files"):
         load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["perceiver_io_language", "perceiver_pixels"])
+def test_dropout_acts_in_training_alone(name: str) -> None:
+    plain, model = small(name), small(name, dropout=0.5)
+    arrays = example(model.config)
+    with torch.no_grad():
+        assert torch.equal(model(arrays), plain(arrays))
+        model.train()
+        torch.manual_seed(1)
+        one, other = model(arrays), model(arrays)
+        assert not torch.allclose(one, other, atol=1e-3)
+        torch.manual_seed(1)
+        assert torch.equal(model(arrays), one)
+
+
+def test_dropout_has_three_places() -> None:
+    """The weights of attention, what it found, and what the MLP adds."""
+    torch.manual_seed(0)
+    layer = AttentionLayer(8, None, AttentionConfig(num_heads=2), "tanh", "zero", dropout=0.5).train()
+    x = torch.randn(1, 4000, 8)
+    with torch.no_grad():
+        layer.out.weight.zero_()
+        layer.out.bias.fill_(1)
+        layer.mlp.fc2.weight.zero_()
+        layer.mlp.fc2.bias.fill_(10)
+        added = layer(x) - x
+    shares = {value: float((added.round() == value).float().mean()) for value in (0, 2, 20, 22)}
+    assert shares == pytest.approx(dict.fromkeys(shares, 0.25), abs=0.02)
+    values = torch.eye(4)[None, None]
+    same = torch.zeros(1, 1, 4, 4)
+    weights = torch.stack([_attend_widths(same, same, values, None, 0.5) for _ in range(200)])
+    assert set(weights.unique().tolist()) == {0.0, 0.5}
+    assert float((weights == 0).float().mean()) == pytest.approx(0.5, abs=0.05)
