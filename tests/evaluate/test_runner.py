@@ -9,7 +9,8 @@ import torch
 
 import anybyte
 from anybyte.batch import ByteBatch
-from anybyte.evaluate.runner import Evaluation, Mistake, evaluate
+from anybyte.evaluate.runner import Evaluation, Mistake, SourceScore, evaluate
+from anybyte.files.joined import Origin, join
 from tests.tiny_model import SHAPE
 
 from .sources import Files, FirstByte
@@ -140,3 +141,12 @@ def test_twice_the_same() -> None:
 
 def test_bf16() -> None:
     assert evaluate(FirstByte(3), SOURCE, LABELS, precision="bf16", device=torch.device("cpu")).top1 == 0.5
+
+
+def test_joined_data_sets_are_scored_one_by_one() -> None:
+    other = Files.of(("x", "cat"), (0, b"\x00\x05"), (1, CAT + b"\x09"), (1, CAT + b"\x08"))
+    joined = join([Origin("a", "first", None), Origin("b", "second", None)], [SOURCE, other])
+    result = evaluate(FirstByte(3), joined, LABELS)
+    assert result.sources == (SourceScore("first", 4, 0.5), SourceScore("second", 3, 1.0))
+    assert result.top1 == pytest.approx(5 / 7)
+    assert evaluate(FirstByte(3), SOURCE, LABELS).sources == ()

@@ -64,7 +64,8 @@ class DataConfig:
     """Where labelled files come from and how they are cut into train, validation and test."""
 
     path: str = ""
-    """Folder, zip, tar shards, manifest (.csv, .jsonl), parquet, or `hf:name` (see docs/guide.md)."""
+    """Folder, zip, tar shards, manifest (.csv, .jsonl), parquet, or `hf:name` (see docs/guide.md). A plus sign joins
+    several: equal names of classes are one class, unless a data set's name and `=` stand before it (`digits=a.zip+b`)."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     val_fraction: float = 0.1
     """Share of the training files held out for validation when the source has no `val` part."""

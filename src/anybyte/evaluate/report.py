@@ -73,6 +73,7 @@ def summarise(evaluation: Evaluation) -> list[tuple[str, str]]:
             f"{evaluation.files_per_second:,.1f} files/s, {evaluation.bytes_per_second / 1e6:,.2f} MB/s, "
             f"{evaluation.seconds:,.1f} s in all",
         ),
+        *((f"top-1 on {part.name}", f"{part.top1:.2%} of {part.files:,} files") for part in evaluation.sources),
     ]
 
 

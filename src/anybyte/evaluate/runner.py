@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from anybyte.batch import ByteBatch
 from anybyte.evaluate.metrics import Scores, score
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
+from anybyte.files.joined import JoinedSource
 from anybyte.files.sources import Source
 
 _NUM_MISTAKES = 20
@@ -31,6 +32,15 @@ class Mistake:
     confidence: float
 
 
+@dataclass(frozen=True)
+class SourceScore:
+    """One of several joined data sets: its name, its files, and the share of them that are answered rightly."""
+
+    name: str
+    files: int
+    top1: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Scores):
     """What `evaluate` found."""
@@ -43,6 +53,8 @@ class Evaluation(Scores):
     """Bytes that the model read: after re-encoding."""
     seconds: float
     """From the first file's reading to the last answer."""
+    sources: tuple[SourceScore, ...] = ()
+    """Each of the data sets that the source joins; none if it is one."""
 
     @property
     def files_per_second(self) -> float:
@@ -115,6 +127,7 @@ def evaluate(
         skipped=tuple(skipped),
         bytes=num_bytes,
         seconds=seconds,
+        sources=_score_sources(source, order, table.argmax(1) == truth),
     )
 
 
@@ -162,6 +175,19 @@ def _read(source: Source, transform: Transform | None, skipped: list[tuple[str, 
             if skipped is None:
                 raise
             skipped.append((entry.name, str(error)))
+
+
+def _score_sources(source: Source, order: Sequence[int], right: Tensor) -> tuple[SourceScore, ...]:
+    """The score of each joined data set; `right`, bool [files], is about the files of these numbers."""
+    if not isinstance(source, JoinedSource):
+        return ()
+    origins = np.array([source.origin(index) for index in order])
+    scores = []
+    for name in source.names:
+        of_it = right.numpy()[origins == name]
+        if len(of_it):
+            scores.append(SourceScore(name, len(of_it), float(of_it.mean())))
+    return tuple(scores)
 
 
 def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str) -> Tensor:
