@@ -65,7 +65,7 @@ class DataConfig:
 
     path: str = ""
     """Folder, zip, tar shards, manifest (.csv, .jsonl), parquet, or `hf:name` (see docs/guide.md). A plus sign joins
-    several: equal names of classes are one class, unless a data set's name and `=` stand before it (`digits=a.zip+b`)."""
+    several: classes of equal names are one, unless a name and `=` stand before their data set (`digits=a.zip+b`)."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     val_fraction: float = 0.1
     """Share of the training files held out for validation when the source has no `val` part."""
