@@ -55,10 +55,10 @@ class Scale:
     why: str = ""
 
 
-_OPTIM = OptimConfig(learning_rate=2e-3, warmup_steps=100, ema_decay=0.99)
+_OPTIM = OptimConfig(learning_rate=3e-3, warmup_steps=100, ema_decay=0.99)
 
-_PIXELS = Scale(data=CLOTHES, steps=1_600, optim=replace(_OPTIM, learning_rate=3e-3))
-_JPEG = Scale(data=CLOTHES, steps=1_000, batch_files=32, optim=_OPTIM)
+_PIXELS = Scale(data=CLOTHES, steps=900, optim=_OPTIM)
+_HARDER = replace(_PIXELS, steps=1_500)
 _SPEECH = Scale(
     data=DIGITS,
     steps=480,
@@ -70,11 +70,12 @@ _SPEECH = Scale(
 )
 
 SCALES = {
-    "encodings": replace(_PIXELS, data=PHOTOS, steps=1_000, batch_files=32, optim=_OPTIM),
-    "jpeg_q100": _JPEG,
-    "jpeg_q60": _JPEG,
+    "encodings": replace(_HARDER, data=PHOTOS),
+    "jpeg_q100": _HARDER,
+    "jpeg_q60": _HARDER,
     "byte_order": replace(
-        _JPEG,
+        _PIXELS,
+        steps=700,
         image_size=56,
         why="Pictures are scaled up to 56 x 56: files are then longer than the 1,024 bytes of stride and window.",
     ),
