@@ -37,7 +37,7 @@ MOVES = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)])
 
 
 def make_examples(count: int, seed: int) -> Arrays:
-    """`count` examples with a class each; values lie in [0, 1] for pictures, about [-1, 1] for the series."""
+    """`count` examples with a class each."""
     rng = np.random.default_rng(seed)
     direction, is_fast = rng.integers(0, 4, count), rng.integers(0, 2, count)
     moved = MOVES[direction] * rng.integers(2, 5, (count, 1))
@@ -51,11 +51,11 @@ def make_examples(count: int, seed: int) -> Arrays:
 
 
 def draw_spots(centres: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Pictures [count, SIZE, SIZE, 1] of spots at centres [count, spots, 2]."""
+    """Pictures [count, SIZE, SIZE, 1] of spots at centres [count, spots, 2], of mean 0 and variance 1, about."""
     places = np.arange(SIZE)
     rows, columns = (np.exp(-((places - centres[..., axis, None]) ** 2) / 3) for axis in (0, 1))
     light = np.einsum("nsr,nsc->nrc", rows, columns)
-    return np.minimum(light, 1).astype(np.float32)[..., None]
+    return (4 * light).astype(np.float32)[..., None] - 0.5
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
         name="moved pictures",
         model=schema.config(),
         task=schema.task(),
-        optim=OptimConfig(learning_rate=3e-3, warmup_steps=100, weight_decay=0.01, ema_decay=0.99),
+        optim=OptimConfig(learning_rate=2e-3, warmup_steps=100, weight_decay=0.01, ema_decay=0.99),
         run=RunConfig(
             out=options.out, seed=options.seed, epochs=options.epochs, threads=1, resume=False, checkpoint_every=10_000
         ),

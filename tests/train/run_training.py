@@ -1,7 +1,8 @@
 """Trains the stand-in recipe in a process of its own: `run_training.py OUT JSON`.
 
 The JSON holds `tiny_recipe`'s keywords. Beside them: `kill_after`, steps after which the process kills itself,
-`splits`, keywords of `make_splits`, and `shard`, whether the weights are sharded over the processes.
+`splits`, keywords of `make_splits`, `shard`, whether the weights are sharded over the processes, and `declared`, whether
+arrays are trained on instead of files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from anybyte.models.byteformer import ByteFormer
 from anybyte.train.loop import train
 from anybyte.train.step import Stepper, StepResult
 
-from .standins import make_splits, tiny_recipe
+from .standins import make_array_splits, make_splits, tiny_declared, tiny_recipe
 
 
 def main(out: str, options: str) -> None:
@@ -33,7 +34,10 @@ def main(out: str, options: str) -> None:
         shard_weights()
     if kill_after is not None:
         kill_at_step(kill_after)
-    train(tiny_recipe(out, **keywords), make_splits(**splits), log_every=1)
+    if keywords.pop("declared", False):
+        train(tiny_declared(out, **keywords), make_array_splits(), log_every=1)
+    else:
+        train(tiny_recipe(out, **keywords), make_splits(**splits), log_every=1)
 
 
 def kill_at_step(number: int) -> None:

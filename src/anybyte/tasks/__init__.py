@@ -40,7 +40,7 @@ class Sample:
 def _num_bytes(data: Any) -> int:
     if isinstance(data, Mapping):
         return sum(map(_num_bytes, data.values()))
-    return int(data.nbytes) if isinstance(data, np.ndarray) else len(data)
+    return int(data.nbytes) if isinstance(data, np.ndarray | np.generic) else len(data)
 
 
 class Examples(Protocol):

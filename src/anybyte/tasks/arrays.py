@@ -135,7 +135,7 @@ def _load(folder: Path, part: str) -> dict[str, NDArray[Any]]:
             return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
         if not archive.exists():
             raise FileNotFoundError(2, f"no {part}.npz and no folder {part} of .npy files", str(folder))
-        with np.load(archive, allow_pickle=False) as arrays:
+        with open(archive, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder / part}: not arrays as NumPy writes them: {error}") from error

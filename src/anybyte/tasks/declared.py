@@ -142,7 +142,8 @@ class Declared:
         expected = tuple(whole[:-1] if is_class else whole)
         if tuple(target.shape[1:]) != expected:
             what = "a class for each of" if is_class else "numbers of shape"
-            raise ValueError(f"the target of output {loss.output!r} must be {what} {expected}, got {target.shape[1:]}")
+            got = tuple(target.shape[1:])
+            raise ValueError(f"the target of output {loss.output!r} must be {what} {expected}, got {got}")
         if is_class:
             target = target.flatten(1) if target.dim() > 1 else target[:, None]
             target = target if rows is None else target.gather(1, rows)
