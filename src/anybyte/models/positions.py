@@ -94,17 +94,34 @@ def fourier_features(
     Returns:
         float32 features with d (2 num_bands + 1) channels for d axes.
     """
-    places = torch.arange(math.prod(shape), device=device) if places is None else places
-    coordinates, sines, cosines = [], [], []
-    for length, resolution, index in zip(shape, max_resolution, torch.unravel_index(places, tuple(shape)), strict=True):
+    device = device if places is None else places.device
+    axes = []
+    for length, resolution in zip(shape, max_resolution, strict=True):
         end = 1.0 if grid == "closed" else 1 - 2 / length
-        along = torch.linspace(-1, end, length, dtype=torch.float64, device=places.device)
-        bands = torch.linspace(1, resolution / 2, num_bands, dtype=torch.float64, device=places.device)
+        along = torch.linspace(-1, end, length, dtype=torch.float64, device=device)
+        bands = torch.linspace(1, resolution / 2, num_bands, dtype=torch.float64, device=device)
         angles = math.pi * along[:, None] * bands
-        coordinates.append(along[:, None].float()[index])
-        sines.append(angles.sin().float()[index])
-        cosines.append(angles.cos().float()[index])
-    return torch.cat([*coordinates, *sines, *cosines], dim=-1)
+        axes.append((along[:, None].float(), angles.sin().float(), angles.cos().float()))
+    if places is None:
+        return _spread(shape, axes)
+    indices = torch.unravel_index(places, tuple(shape))
+    return torch.cat(
+        [axis[part][index] for part in range(3) for axis, index in zip(axes, indices, strict=True)], dim=-1
+    )
+
+
+def _spread(shape: Sequence[int], axes: list[tuple[Tensor, Tensor, Tensor]]) -> Float[Tensor, "places channels"]:
+    """Features along each axis -> features of all places, each written once: for a large grid they are large."""
+    parts = [axis[part] for part in range(3) for axis in axes]
+    features = parts[0].new_empty(*shape, sum(part.shape[1] for part in parts))
+    start = 0
+    for number, part in enumerate(parts):
+        axis, width = number % len(shape), part.shape[1]
+        ones = [1] * len(shape)
+        ones[axis] = shape[axis]
+        features[..., start : start + width] = part.view(*ones, width)
+        start += width
+    return features.flatten(0, -2)
 
 
 class GridPositions(nn.Module):
