@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import anybyte
 from anybyte.cli import main
 from anybyte.cli.train import parse_recipe
+from anybyte.models.perceiver import Perceiver
+from anybyte.models.schema import Schema
 from anybyte.models.zoo import load_pretrained
 from anybyte.recipes import get_recipe, list_recipes, recipe_function
+from anybyte.train.settings import read_recipe
 
 TINY = [
     *("--model.dim", "16", "--model.num_heads", "2", "--model.depth", "1", "--model.merge_after", "0"),
@@ -57,6 +61,58 @@ def test_the_command_that_comes_next_treats_bad_files_as_training_did(
     assert main(shlex.split(command)) == 0
     assert main([*shlex.split(command), "--on-error", "fail"]) == 2
     assert "empty.bin" in capsys.readouterr().err
+
+
+def test_a_perceiver_trains_on_files_as_a_byteformer_does(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    options = (
+        "--model.num_latents 4 --model.latent_dim 16 --model.num_layers 1 --model.process.num_heads 2 "
+        "--model.inputs.0.num_channels 16 --model.inputs.0.kernel_size 8 --model.outputs.0.query_channels 16 "
+        "--model.encode.num_heads 1 --run.precision fp32 --run.epochs 3 --run.batch_files 8 --run.threads 1 "
+        "--optim.warmup_steps 3 --optim.learning_rate 1e-2 --optim.ema_decay 0.5"
+    )
+    command = ["train", "small/fashion_mnist_perceiver", "--data", str(data), "--out", str(out), *options.split()]
+    assert main(command) == 0
+    assert f"anybyte evaluate {out}" in capsys.readouterr().out
+    model, labels = load_pretrained(out / "model")
+    assert isinstance(model, Perceiver)
+    assert labels == ("dark", "light")
+    assert read_recipe(out / "recipe.json").model == model.config
+    (answer,) = anybyte.load(out / "model").classify([data / "dark" / "0.bin"])
+    assert answer.label == "dark"
+    assert "says which of 2 classes it is: dark, light." in (out / "model/README.md").read_text()
+    assert main([*command, "--run.epochs", "4"]) == 0, "goes on"
+    assert main([*command, "--model.num_latents", "5"]) == 2
+    assert "model.num_latents was 4 there and is 5 now" in capsys.readouterr().err
+
+
+def test_trains_from_a_schema_and_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = tmp_path / "mine.yaml"
+    schema.write_text(
+        "inputs: {x: {kind: set, shape: 2}}\noutputs: {y: {classes: [a, b]}}\n"
+        "size: {latents: 2, width: 8, layers: 1, heads: 1}\n"
+    )
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 24), ("val", 12)):
+        y = rng.integers(0, 2, count)
+        np.savez(tmp_path / f"{part}.npz", x=rng.normal(y[:, None, None], 0.2, (count, 3, 2)), y=y)
+    options = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--run.epochs", "2", "--run.threads", "1"]
+    assert main(["train", str(schema), *options, "--run.batch_files", "8"]) == 0
+    printed = capsys.readouterr().out
+    assert "y_accuracy" in printed
+    assert "anybyte evaluate" not in printed, "which reads files"
+    model, labels = load_pretrained(tmp_path / "run/model")
+    assert model.config == Schema.from_file(schema).config()
+    assert labels == ("a", "b")
+    assert main(["train", str(schema)]) == 2
+    assert "needs arrays to train on" in capsys.readouterr().err
+    schema.write_text(schema.read_text().replace("kind: set", "knd: set"))
+    assert main(["train", str(schema), *options]) == 2
+    assert "mine.yaml, line 1: inputs.x.knd: unknown; did you mean 'kind'?" in capsys.readouterr().err
+    assert main(["train", str(tmp_path / "none.toml"), *options]) == 2
+    assert "none.toml: No such file" in capsys.readouterr().err
 
 
 def test_fields_of_every_part_can_be_set() -> None:

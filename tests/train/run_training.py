@@ -1,8 +1,8 @@
 """Trains the stand-in recipe in a process of its own: `run_training.py OUT JSON`.
 
 The JSON holds `tiny_recipe`'s keywords. Beside them: `kill_after`, steps after which the process kills itself,
-`splits`, keywords of `make_splits`, `shard`, whether the weights are sharded over the processes, and `declared`, whether
-arrays are trained on instead of files.
+`splits`, keywords of `make_splits`, `shard`, whether the weights are sharded over the processes, and `declared`,
+whether arrays are trained on instead of files.
 """
 
 from __future__ import annotations
