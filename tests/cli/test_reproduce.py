@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from anybyte.cli import main
 from anybyte.cli.reproduce import BUSY, is_done, result_path, run_one
 from anybyte.files.media import encode_audio, encode_image
 from anybyte.recipes.byteformer.tables import TABLES
+from anybyte.recipes.small import joint
 from anybyte.recipes.small.plan import HEADLINES, Experiment, plan
 from anybyte.recipes.small.twins import CLOTHES, DIGITS
 from tests.files.builders import write_zip
@@ -33,6 +35,7 @@ def data(tmp_path: Path) -> Path:
                 samples = rng.uniform(-0.1, 0.1, 800).astype(np.float32) * (1 + 8 * level)
                 sounds[f"{part}/{name}/{number}.wav"] = encode_audio(samples, 8_000, "wav:s16")
     write_zip(folder / CLOTHES, pictures)
+    write_zip(folder / joint.CLOTHES, pictures)
     write_zip(folder / DIGITS, sounds)
     return folder
 
@@ -43,9 +46,7 @@ def experiment(row: str, seed: int = 0) -> Experiment:
 
 
 def short(row: str) -> Experiment:
-    from dataclasses import replace
-
-    return replace(experiment(row), max_steps=2)
+    return dataclasses.replace(experiment(row), max_steps=2)
 
 
 def test_every_row_of_the_paper_is_planned_headlines_first() -> None:
@@ -84,6 +85,16 @@ def test_an_experiment_leaves_a_result_and_is_not_run_twice(data: Path, tmp_path
     before = result_path(out, each).stat().st_mtime_ns
     assert run_one(each, data, out) == 0
     assert result_path(out, each).stat().st_mtime_ns == before
+
+
+def test_the_joint_model_is_measured_on_each_of_its_data_sets(data: Path, tmp_path: Path) -> None:
+    for row, names in (("both", ["clothes", "digits"]), ("digits", ["digits"])):
+        each = short(f"joint/{row}")
+        assert run_one(each, data, tmp_path) == 0
+        sources = json.loads(result_path(tmp_path, each).read_text())["sources"]
+        assert [(part["name"], part["files"]) for part in sources] == [(name, 8) for name in names]
+    labels = json.loads((tmp_path / "runs" / "joint.both.seed0" / "model" / "labels.json").read_text())
+    assert labels == ["clothes/high", "clothes/low", "digits/high", "digits/low"]
 
 
 def test_a_result_of_other_settings_is_not_done(data: Path, tmp_path: Path) -> None:
