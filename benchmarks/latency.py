@@ -80,7 +80,7 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
     calls = {side: prepare(case, side, *settings) for side in SIDES}
     expected = calls[SIDES[0]]()
     differences = {side: float((call().float() - expected).abs().max()) for side, call in calls.items()}
-    seconds = measure.take_turns(calls, options.repeats)
+    seconds = measure.take_turns(calls, options.repeats, clock=options.clock)
     sides = {
         side: {
             "milliseconds": 1000 * statistics.median(seconds[side]),

@@ -35,6 +35,9 @@ from anybyte.batch import ByteBatch
 
 RESULTS = Path(__file__).parent / "results"
 MB = 1_000_000
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""cpu: the processor's time for this process alone, over all of its threads; for one thread on a machine that other
+work shares."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,18 +56,19 @@ class Ratio:
 
 
 def take_turns(
-    calls: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1
+    calls: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1, clock: str = "wall"
 ) -> dict[str, tuple[float, ...]]:
-    """Seconds of each call in each round. Every round runs all of them, and starts with another one."""
+    """Seconds of each call in each round, by one of `CLOCKS`. Every round runs all, and starts with another one."""
+    now = CLOCKS[clock]
     names = list(calls)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(warmup + repeats):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             gc.collect()
-            start = time.perf_counter()
+            start = now()
             calls[name]()
-            elapsed = time.perf_counter() - start
+            elapsed = now() - start
             if number >= warmup:
                 seconds[name].append(elapsed)
     return {name: tuple(times) for name, times in seconds.items()}
@@ -137,6 +141,9 @@ def options(description: str | None, rounds: bool = True) -> argparse.ArgumentPa
     parser.add_argument("--threads", type=int, default=2, help="threads to compute with (default: 2)")
     if rounds:
         parser.add_argument("--repeats", type=int, default=7, help="rounds, after one to warm up (default: 7)")
+        parser.add_argument(
+            "--clock", choices=CLOCKS, default="wall", help="cpu: processor time, where others work too"
+        )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="folder that keeps the JSON (default: benchmarks/results)"

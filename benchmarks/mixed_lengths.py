@@ -62,7 +62,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 
         return call
 
-    seconds = measure.take_turns({"equal": run(equal), "mixed": run(mixed)}, options.repeats)
+    seconds = measure.take_turns({"equal": run(equal), "mixed": run(mixed)}, options.repeats, clock=options.clock)
     total = sum(map(sum, lengths))
     return {
         "bytes": total,
