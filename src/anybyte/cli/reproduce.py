@@ -174,7 +174,8 @@ class Queue:
     def run(self) -> int:
         """Runs all that is to do; 0, or 2 if some failed."""
         print(f"{len(self.all) - len(self.waiting)} of {len(self.all)} experiments are done already", flush=True)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` is reached
+        # A signal to end must reach `finally`, or the experiments would go on alone.
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.jobs:
@@ -187,6 +188,7 @@ class Queue:
             for job in self.running:  # interrupted: each goes on from its last checkpoint next time
                 job.process.terminate()
                 job.process.wait()
+            signal.signal(signal.SIGTERM, before)
         for experiment in self.failed:
             print(f"failed: {experiment.key}, see {self._log(experiment)}", file=sys.stderr)
         return 2 if self.failed else 0

@@ -10,7 +10,7 @@ from anybyte.config import Recipe
 from anybyte.recipes.small import joint
 from anybyte.recipes.small.twins import TWINS
 
-HEADLINES = ("encodings/tiff", "jpeg_q100/k8", "camera/keep_10", "obfuscation/noise_20", "wav/int16_k16")
+HEADLINES = ("encodings/tiff", "jpeg_q100/k32", "camera/keep_10", "obfuscation/noise_20", "wav/int16_k16")
 """Rows that are repeated, to see how much a result owes to its seed."""
 
 

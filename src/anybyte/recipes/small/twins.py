@@ -72,7 +72,7 @@ _SPEECH = Scale(
 SCALES = {
     "encodings": replace(_HARDER, data=PHOTOS),
     "jpeg_q100": _HARDER,
-    "jpeg_q60": _HARDER,
+    "jpeg_q60": replace(_HARDER, steps=1_000),
     "byte_order": replace(
         _PIXELS,
         steps=700,
