@@ -180,6 +180,13 @@ def test_a_clip_is_encoded_once_and_decoded_in_pieces(clips: ClipPredictor, monk
     np.testing.assert_allclose(pieces.audio, whole.audio, atol=1e-5)
 
 
+def test_clips_and_text_in_bfloat16(clips: ClipPredictor, text: TextPredictor) -> None:
+    whole, rough = clips.autoencode(clip()), ClipPredictor(clips.model, precision="bf16").autoencode(clip())
+    assert rough.video.dtype == np.float32
+    assert 0 < np.abs(rough.video - whole.video).max() < 0.1 * np.abs(whole.video).max()
+    assert len(TextPredictor(text.model, precision="bf16").fill("a ____ b").data) == 8
+
+
 def test_a_clip_of_another_shape_is_named(clips: ClipPredictor, tmp_path: Path) -> None:
     wrong = Clip(np.zeros((3, 8, 8, 3), np.uint8), np.zeros(64, np.float32))
     with pytest.raises(ValueError, match=r"clips of \[2, 8, 8, 3\] and 64 samples, not \[3, 8, 8, 3\] and 64"):

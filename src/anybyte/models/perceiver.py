@@ -229,13 +229,22 @@ class Perceiver(Pretrained):
             mask = encoded.masks.get(output.source)
             if mask is not None and wanted is not None:
                 mask = mask.gather(1, wanted.expand(batch, -1))
+        whole: Tensor | None = None
         parts = []
         for part in pieces(count, piece):
             chosen: Rows = part if wanted is None else wanted[..., part]
             kept = None if mask is None else mask[:, part]
             arguments = (name, chosen, source, encoded.latents, tokens, kept, self._embedding())
-            parts.append(self._run(self.decoder, *arguments))
-        values = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+            found = self._run(self.decoder, *arguments)
+            if torch.is_grad_enabled() or found.shape[1] == count:
+                parts.append(found)
+                continue
+            # Small answers that stay, between large tensors that go, would leave holes which malloc cannot use again:
+            # the process would grow by the work of each piece.
+            if whole is None:
+                whole = found.new_empty(len(found), count, found.shape[2])
+            whole[:, part] = found
+        values = whole if whole is not None else torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         return output.arrange(values, grid, mask, wanted is None)
 
     def _reads_in_stretches(self, files: ByteBatch) -> bool:
