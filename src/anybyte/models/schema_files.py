@@ -175,7 +175,7 @@ def _read_yaml(text: str, source: _Text) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{source.where} is not valid YAML: {error}") from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def _build(loader: yaml.SafeLoader, node: yaml.Node, path: _Path, source: _Text) -> Any:
@@ -194,4 +194,4 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, path: _Path, source: _Text)
         return values
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, path, source) for item in node.value]
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node, deep=True)

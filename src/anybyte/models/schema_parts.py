@@ -214,6 +214,8 @@ def input_fields(config: InputConfig) -> dict[str, Any]:
         return fields | {"shape": (len(config.positions.max_resolution),), "bands": config.positions.num_bands}
     if isinstance(config, ArrayInputConfig) and config.shape is None:
         return fields | {"kind": "set", "shape": (config.num_channels,)}
+    shape: tuple[int, ...]
+    patch: tuple[int, ...]
     if isinstance(config, AudioInputConfig):
         shape, patch = (config.num_samples,), (config.patch,)
     elif isinstance(config, MelInputConfig):

@@ -90,7 +90,8 @@ def _classify(recipe: Recipe, data: Data | None) -> Job:
     return Job(
         recipe,
         Classify(classes, recipe.optim.label_smoothing),
-        *(Files(source, reading) for source in (splits.train, splits.val)),
+        Files(splits.train, reading),
+        Files(splits.val, reading),
         purpose=f"reads the bytes of a file and says which of {len(classes)} classes it is: {listed}",
         labels=classes,
         notes=notes,
