@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", metavar="DATA", help="files to protect and attack: folder, zip, ... as for training")
     parser.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
     parser.add_argument("--public", metavar="DATA2", help="plain files that the attacker has (other files of DATA)")
-    parser.add_argument("--public-files", metavar="N", type=_count, default=2000, help="of these, at most (2000)")
+    parser.add_argument("--public-files", metavar="N", type=_count, default=4000, help="of these, at most (4000)")
     parser.add_argument("--public-model", metavar="MODEL2", help="a plain model that the attacker has")
     parser.add_argument(
         "--files", metavar="N,...", type=_counts, default=(1, 10, 100), help="protected files seen (1,10,100)"

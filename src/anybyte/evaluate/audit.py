@@ -93,8 +93,8 @@ class Row:
 
 @dataclass
 class Findings:
-    """Rows, pictures to look at (name and uint8 [N, H, W, C]: the originals, what was sent, then what attacks gave), and
-    the attacks that could not be made, with the reason."""
+    """Rows, pictures to look at (name and uint8 [N, H, W, C]: the originals, what was sent, then what attacks gave),
+    and the attacks that could not be made, with the reason."""
 
     rows: list[Row] = field(default_factory=list)
     pictures: list[tuple[str, Pictures]] = field(default_factory=list)
@@ -158,8 +158,9 @@ def attack_permutation(
                 findings.left_out.append(f"{name}: in a compressed format no byte belongs to one pixel or sample")
                 continue
             findings.rows.append(_judge(name, guess, truth, victims, sent, count, seconds, findings))
-    for name, rows in (("embedding", embeddings and embeddings.origin), ("relations", embeddings and embeddings.apart)):
-        if name in attacks and embeddings is not None and rows is not None:
+    models = {"embedding": embeddings.origin, "relations": embeddings.apart} if embeddings else {}
+    for name, rows in models.items():
+        if embeddings is not None and name in attacks and rows is not None:
             start = time.perf_counter()
             guess = (match_rows if name == "embedding" else match_relations)(embeddings.secret, rows)
             seconds = time.perf_counter() - start
@@ -288,10 +289,9 @@ def attack_camera(
         findings.rows.append(Row(name, CAMERA_ATTACKS[name], count, None, None, *_likeness(whole, recovered), seconds))
 
     def decode() -> NDArray[np.float32]:
-        half = len(known) // 2
-        if small:  # learnt from one half of the public pictures, so that its errors on the other are honest
-            fill = fit_linear(known[:half], places)
-            first = half
+        if small:  # learnt from most public pictures, and the decoder from the others: there its errors are honest
+            first = len(known) * 3 // 4
+            fill = fit_linear(known[:first], places)
         else:
             fill, first = (lambda values: fill_smoothly(values, places, shape, _COUPLING)), 0
         theirs = known[first:]

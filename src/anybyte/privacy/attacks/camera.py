@@ -95,7 +95,8 @@ def fit_linear(public: Pictures, places: Places, ridge: float = 5.0) -> Callable
     def reconstruct(sent: Pictures) -> NDArray[np.float32]:
         values = mean + (sent.astype(np.float32) - mean[places]) @ weights
         values[:, places] = sent
-        return np.clip(values, 0, 255).reshape(-1, *shape)
+        pictures: NDArray[np.float32] = np.clip(values, 0, 255).reshape(-1, *shape)
+        return pictures
 
     return reconstruct
 
@@ -119,6 +120,8 @@ def _grow(plane: NDArray[np.int64]) -> NDArray[np.int64] | None:
         ring = np.flatnonzero((distance > done) & ((distance <= radius) | (radius == reach)))
         for index in ring[np.argsort(distance[ring], kind="stable")]:
             dy, dx = int(down[index]), int(right[index])
+            if abs(dy) >= height or abs(dx) >= width:
+                continue
             into = (slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx)))
             source = (slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx)))
             target = filled[into]

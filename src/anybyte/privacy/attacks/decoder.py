@@ -34,8 +34,9 @@ class Decoder(nn.Module):
         self.up = nn.ConvTranspose2d(2 * width, 2 * width, 2, stride=2)
         self.join = _convolutions(3 * width, width)
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # so that training starts at the filling
+        with torch.no_grad():  # so that training starts at the filling
+            for parameter in self.leave.parameters():
+                parameter.zero_()
 
     def forward(self, seen: Tensor) -> Tensor:
         fine = self.enter(seen)

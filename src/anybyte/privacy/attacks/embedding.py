@@ -68,5 +68,6 @@ def _angles(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError(f"expected a row for each of the {NUM_VALUES} values, got shape {rows.shape}")
     centred = rows - rows.mean(axis=0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    cosines: NDArray[np.float64] = centred @ centred.T
-    return cosines - cosines.mean()
+    cosines = centred @ centred.T
+    angles: NDArray[np.float64] = cosines - cosines.mean()
+    return angles

@@ -93,7 +93,8 @@ def _among_others(ours: _Moments, theirs: _Moments, places: NDArray[np.int64]) -
     there = theirs.likeness[:, places]
     misfit = (ours.likeness**2).sum(axis=1)[:, None] + (there**2).sum(axis=1) - 2 * ours.likeness @ there.T
     # A value's likeness to itself says nothing about where it is.
-    return -(misfit - (ours.likeness.diagonal()[:, None] - there.T) ** 2)
+    fit: Floats = -(misfit - (ours.likeness.diagonal()[:, None] - there.T) ** 2)
+    return fit
 
 
 def _best_path(alone: Floats) -> NDArray[np.int64]:
