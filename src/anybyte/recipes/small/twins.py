@@ -72,10 +72,10 @@ _SPEECH = Scale(
 SCALES = {
     "encodings": replace(_HARDER, data=PHOTOS),
     "jpeg_q100": _HARDER,
-    "jpeg_q60": replace(_HARDER, steps=1_000),
+    "jpeg_q60": replace(_PIXELS, steps=600),
     "byte_order": replace(
         _PIXELS,
-        steps=700,
+        steps=500,
         image_size=56,
         why="Pictures are scaled up to 56 x 56: files are then longer than the 1,024 bytes of stride and window.",
     ),
