@@ -24,6 +24,8 @@ HEADS = (
 _LABEL_WIDTH = 78
 _SIDE = 64
 """Small pictures are drawn at this size, at least."""
+_LARGE = 128
+"""And large ones at this."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,16 @@ def draw(pictures: Sequence[tuple[str, NDArray[np.uint8]]], most: int = 8, side:
     Args:
         pictures: names, and uint8 [N, H, W, C] each.
         most: pictures in a row.
-        side: height and width to draw them at. None: as they are, but small ones at 64 or more.
+        side: the longer side that they are drawn with. None: small ones are enlarged to 64 or so, and of those beyond
+            128 only four are drawn, at that.
     """
     first = pictures[0][1]
     height, width = first.shape[1:3]
-    factor = max(1, round(_SIDE / max(height, width)))
-    size = (side, side) if side else (width * factor, height * factor)
+    longer = max(height, width)
+    if side is None and longer > _LARGE:
+        side, most = _LARGE, min(most, 4)
+    factor = max(1, round(_SIDE / longer)) if side is None else side / longer
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
     across = min(most, *(len(row) for _, row in pictures))
     gap = 2
     sheet = Pillow.new("RGB", (_LABEL_WIDTH + across * (size[0] + gap), len(pictures) * (size[1] + gap)), "white")
