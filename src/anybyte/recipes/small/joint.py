@@ -6,14 +6,14 @@ as there are digits.
 
 from __future__ import annotations
 
-from anybyte.config import ByteFormerConfig, DataConfig, OptimConfig, ReadingConfig, Recipe, RunConfig
+from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimConfig, ReadingConfig, Recipe, RunConfig
 
 CLOTHES, DIGITS = "fashion_mnist_2700_png.zip", "fsdd.zip"
 BATCH = 32
 
 
 def both() -> Recipe:
-    """2,700 pictures of clothes (bare pixels) and 2,700 spoken digits (16-bit WAV, 4 kHz) in one space of 20 classes.
+    """2,700 pictures of clothes (bare pixels) and 2,700 spoken digits (8-bit WAV, 4 kHz) in one space of 20 classes.
 
     Data: `--data clothes=fashion_mnist_2700_png.zip+digits=fsdd.zip`.
     """
@@ -34,10 +34,20 @@ def _recipe(name: str, num_classes: int) -> Recipe:
     return Recipe(
         name=f"small/joint/{name}",
         model=ByteFormerConfig(
-            num_classes=num_classes, dim=64, num_heads=2, depth=4, kernel_size=32, merge_after=(0, 1), window_sizes=64
+            num_classes=num_classes,
+            dim=64,
+            num_heads=2,
+            depth=4,
+            kernel_size=32,
+            merge_after=(0, 1),
+            window_sizes=64,
+            initialisation="smooth",
         ),
-        data=DataConfig(val_fraction=0.05),
-        reading=ReadingConfig(format="fhwc,wav:s16", rate=4_000),
-        optim=OptimConfig(learning_rate=1e-3, stem_scale=0.3, warmup_steps=100, ema_decay=0.99),
-        run=RunConfig(out=f"runs/joint_{name}", epochs=12, batch_files=BATCH, precision="bf16", evaluate_every=3),
+        data=DataConfig(
+            val_fraction=0.05,
+            augment=AugmentConfig(crop_padding=2, flip=True, gain_db=6, shift_seconds=0.04, speed=0.1, noise_db=-28),
+        ),
+        reading=ReadingConfig(format="fhwc,wav:u8", rate=4_000),
+        optim=OptimConfig(learning_rate=2e-3, warmup_steps=100, ema_decay=0.99),
+        run=RunConfig(out=f"runs/joint_{name}", epochs=30, batch_files=BATCH, precision="bf16", evaluate_every=5),
     )
