@@ -22,6 +22,8 @@ _CACHED_FEATURES = 2**24
 _CACHED_GRIDS = 4
 _INTERPOLATION = {1: "linear", 2: "bicubic", 3: "trilinear"}
 """By the number of axes."""
+LEARNED_AXES = max(_INTERPOLATION)
+"""Axes that an array with learned positions has, at most."""
 
 
 def sinusoids(first: int, count: int, dim: int, scale: float = 1.0) -> Float[Tensor, "count dim"]:
@@ -95,22 +97,27 @@ def fourier_features(
         float32 features with d (2 num_bands + 1) channels for d axes.
     """
     device = device if places is None else places.device
-    axes = []
-    for length, resolution in zip(shape, max_resolution, strict=True):
+    indices = None if places is None else torch.unravel_index(places, tuple(shape))
+    axes: list[Sequence[Tensor]] = []
+    for number, (length, resolution) in enumerate(zip(shape, max_resolution, strict=True)):
         end = 1.0 if grid == "closed" else 1 - 2 / length
         along = torch.linspace(-1, end, length, dtype=torch.float64, device=device)
         bands = torch.linspace(1, resolution / 2, num_bands, dtype=torch.float64, device=device)
-        angles = math.pi * along[:, None] * bands
-        axes.append((along[:, None].float(), angles.sin().float(), angles.cos().float()))
-    if places is None:
+        # Of an axis longer than the list of places, such as that of a sound decoded in pieces, only these are computed.
+        is_long = indices is not None and indices[number].numel() < length
+        if indices is not None and is_long:
+            along = along[indices[number]]
+        angles = math.pi * along[..., None] * bands
+        features: Sequence[Tensor] = (along[..., None].float(), angles.sin().float(), angles.cos().float())
+        if indices is not None and not is_long:
+            features = [part[indices[number]] for part in features]
+        axes.append(features)
+    if indices is None:
         return _spread(shape, axes)
-    indices = torch.unravel_index(places, tuple(shape))
-    return torch.cat(
-        [axis[part][index] for part in range(3) for axis, index in zip(axes, indices, strict=True)], dim=-1
-    )
+    return torch.cat([axis[part] for part in range(3) for axis in axes], dim=-1)
 
 
-def _spread(shape: Sequence[int], axes: list[tuple[Tensor, Tensor, Tensor]]) -> Float[Tensor, "places channels"]:
+def _spread(shape: Sequence[int], axes: Sequence[Sequence[Tensor]]) -> Float[Tensor, "places channels"]:
     """Features along each axis -> features of all places, each written once: for a large grid they are large."""
     parts = [axis[part] for part in range(3) for axis in axes]
     features = parts[0].new_empty(*shape, sum(part.shape[1] for part in parts))
@@ -141,7 +148,7 @@ class GridPositions(nn.Module):
             if shape is None:
                 raise ValueError(f"{name} has learned positions, which need a shape: one row for each of its places")
             if len(shape) not in _INTERPOLATION:
-                raise ValueError(f"{name} has {len(shape)} axes; learned positions are for 1 to {len(_INTERPOLATION)}")
+                raise ValueError(f"{name} has {len(shape)} axes; learned positions are for 1 to {LEARNED_AXES}")
             self.num_channels = config.num_channels
             self.table = LearnedPositions(config.num_channels, math.prod(shape))
             if config.projected:
