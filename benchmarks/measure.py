@@ -165,7 +165,7 @@ def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], *
     }
     text = json.dumps(document, indent=2) + "\n"
     arguments.results.mkdir(parents=True, exist_ok=True)
-    path: Path = arguments.results / f"{name}-{now:%Y-%m-%d-%H%M}.json"
+    path: Path = arguments.results / f"{name}-{now:%Y-%m-%d-%H%M%S}.json"
     path.write_text(text, encoding="utf-8")
     if arguments.json:
         print(text, end="")
