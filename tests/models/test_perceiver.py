@@ -26,6 +26,7 @@ from anybyte.config import (
     TokenOutputConfig,
 )
 from anybyte.models import attention
+from anybyte.models.arguments import by_name
 from anybyte.models.attention import AttentionLayer, _attend_widths
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.positions import fourier_features
@@ -314,11 +315,25 @@ def ids(*shape: int) -> Tensor:
             "a batch of 2, others of 1",
         ),
         ("multimodal", {"arrays": {}}, "no input given"),
+        ("multimodal", {"arrays": {"audio": torch.tensor(0.0)}}, "input 'audio' is a single number"),
+        (
+            "multimodal",
+            {"arrays": {"audio": torch.zeros(1, 64)}, "rows": {"label": torch.tensor([0])}},
+            "output 'label' is one vector of classes: it has no rows",
+        ),
+        ("flow", {"arrays": torch.zeros(1, 2, 0, 12, 3)}, "'frames' has nothing along its axis height"),
     ],
 )
 def test_what_does_not_fit_is_named(name: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small(f"perceiver_io_{name}")(**arguments)
+
+
+@pytest.mark.parametrize("what", ["input", "output"])
+def test_arrays_masks_and_rows_are_tensors(what: str) -> None:
+    """Asked of the function behind the model, whose own types are checked in tests."""
+    with pytest.raises(ValueError, match=f"what is given for {what} 'audio' must be a tensor, got list"):
+        by_name({"audio": [0.0, 1.0]}, ["audio", "image"], what)
 
 
 @pytest.mark.parametrize(
@@ -348,6 +363,8 @@ def test_what_does_not_fit_is_named(name: str, arguments: dict[str, Any], messag
             "'picture' has shape",
         ),
         ({"num_latents": 0}, "num_latents must be at least 1"),
+        ({"num_layers": 2.0}, "num_layers must be at least 1 and whole, got 2.0"),
+        ({"outputs": (AverageOutputConfig(num_classes=0),)}, "'classes' must have num_classes of at least 1, got 0"),
         ({"num_cross_attends": 2}, "num_cross_attends must lie in 1 to num_blocks=1"),
         ({"process": AttentionConfig(num_heads=3)}, "qk_channels 16 is not divisible by num_heads 3"),
         ({"gelu": "relu"}, "gelu must be tanh or erf, got 'relu'"),

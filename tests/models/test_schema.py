@@ -240,6 +240,33 @@ MISTAKES = {
     "odd name": (changed("  motion:", "  mo.tion:"), "named by letters, digits, _ and -, got 'mo.tion'"),
     "negative weight": (changed("weight: 0.5", "weight: -1"), "weight must be at least 0 and finite, got -1.0"),
     "hidden share": (changed("hide: 0.25", "hide: 2"), "line 5: inputs.series: .*hide must lie in 0 to 1, got 2.0"),
+    "patch of nothing": (changed("patch: 8", "patch: 0"), "line 5: inputs.series: .* needs patch of at least 1, got 0"),
+    "misspelt positions": (
+        changed("patch: 8", "positions: fourrier"),
+        "line 5: inputs.series: .* has no positions 'fourrier': did you mean 'fourier'",
+    ),
+    "no bands": (changed("patch: 8", "bands: 0"), "line 5: inputs.series: .* needs bands of at least 1, got 0"),
+    "bands of a table": (changed("patch: 8", "positions: learned, bands: 4"), "positions 'learned', which have no b"),
+    "no positions of an answer": (changed("loss: mse", "positions: none"), "line 8: .* has no positions 'none'"),
+    "odd kernel": ("inputs: {a: {kind: bytes, kernel: 7}}\noutputs: {b: {classes: 2}}", "line 1: inputs.a: .* an even"),
+    "no kernel": ("inputs: {a: {kind: bytes, kernel: 0}}\noutputs: {b: {classes: 2}}", "line 1: inputs.a: .*, got 0"),
+    "odd width": (
+        "inputs: {a: {kind: bytes}}\noutputs: {b: {classes: 2}}\nsize: {width: 33, heads: 1}",
+        "line 1: inputs.a: .* need an even width, not size.width 33",
+    ),
+    "nothing to guess from": (
+        "inputs: {a: {shape: [4, 1], hide: 0.5}}\noutputs: {b: {classes: 2}}",
+        "line 1: inputs.a: input 'a' is the only one: hide is for",
+    ),
+    "a table of many axes": (
+        "inputs: {a: {shape: [2, 2, 2, 2, 1], positions: learned}}\noutputs: {b: {classes: 2}}",
+        "line 1: inputs.a: .* has 4 axes; learned positions are for 1 to 3",
+    ),
+    "no such entities": (
+        "inputs: {units: {kind: set, shape: 3}}\noutputs: {b: {of: unit, values: 2}}",
+        "line 2: outputs.b: .* is of 'unit', which is no input: did you mean 'units'",
+    ),
+    "a class twice": (changed("[left, right, still]", "[left, right, left]"), "line 7: .* two classes named 'left'"),
     "empty": ("", "is not a schema: it has no inputs and outputs"),
     "no outputs": (TWO_PICTURES[: TWO_PICTURES.index("outputs")], "a schema needs outputs; this one has none"),
     "broken YAML": (changed("patch: 4}", "patch: 4"), r"line \d+ is not valid YAML"),

@@ -34,6 +34,9 @@ def by_name(arrays: T | Mapping[str, T] | None, names: list[str], what: str) -> 
         unknown = [name for name in arrays if name not in names]
         if unknown:
             raise ValueError(f"there is no {what} {unknown[0]!r}; the model has {', '.join(map(repr, names))}")
+        for name, array in arrays.items():
+            if not isinstance(array, Tensor | ByteBatch):
+                raise ValueError(f"what is given for {what} {name!r} must be a tensor, got {type(array).__name__}")
         return arrays
     if not isinstance(arrays, Tensor | ByteBatch):
         raise ValueError(f"expected a tensor or a mapping of names to tensors, got {type(arrays).__name__}")
@@ -80,8 +83,8 @@ def check_rows(name: str, rows: Tensor, batch: int, total: int) -> None:
 def check_config(config: PerceiverConfig) -> None:
     """Raises ValueError at contradictions in a config, naming both sides."""
     for name in ("num_latents", "latent_dim", "num_blocks", "num_layers"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+        if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1 and whole, got {getattr(config, name)!r}")
     limits = {"num_cross_attends": "num_blocks", "distinct_blocks": "num_blocks"}
     for name, limit in (limits | {"distinct_cross_attends": "num_cross_attends"}).items():
         if not 1 <= getattr(config, name) <= getattr(config, limit):
@@ -99,6 +102,9 @@ def check_config(config: PerceiverConfig) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"outputs need names of their own, got {', '.join(names)}")
     for output in config.outputs:
+        for name in ("num_classes", "num_channels"):
+            if getattr(output, name, 1) < 1:
+                raise ValueError(f"output {output.name!r} must have {name} of at least 1, got {getattr(output, name)}")
         if isinstance(output, ClassOutputConfig) and output.query_of is not None:
             _check_borrowed(output, config)
         if isinstance(output, FlowOutputConfig):
@@ -106,9 +112,11 @@ def check_config(config: PerceiverConfig) -> None:
 
 
 def check_whole(output: object, name: str, rows: Tensor | None) -> None:
-    """Raises ValueError if rows are asked of an output that is one vector of all entities."""
+    """Raises ValueError if rows are asked of an output that is one vector."""
     if rows is not None and isinstance(output, PooledOutputConfig):
         raise ValueError(f"output {name!r} is a mean over all entities: it has no rows")
+    if rows is not None and isinstance(output, ClassOutputConfig):
+        raise ValueError(f"output {name!r} is one vector of classes: it has no rows")
 
 
 def _check_borrowed(output: ClassOutputConfig, config: PerceiverConfig) -> None:

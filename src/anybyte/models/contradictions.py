@@ -120,6 +120,9 @@ def _check_loss(loss: LossConfig, output: OutputConfig) -> None:
     classes = getattr(output, "num_classes", getattr(output, "num_channels", None))
     if loss.labels and (loss.loss != "cross_entropy" or len(loss.labels) != classes):
         raise ValueError(f"{what} has {len(loss.labels)} labels for {classes} classes")
+    twice = [label for label in loss.labels if loss.labels.count(label) > 1]
+    if twice:
+        raise ValueError(f"{what} has two classes named {twice[0]!r}")
 
 
 def _check_reconstruction(loss: LossConfig, output: OutputConfig, source: InputConfig) -> None:

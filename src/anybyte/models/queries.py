@@ -186,7 +186,7 @@ class Output(nn.Module):
             shape = config.shape
         elif self.source is not None:
             shape = grid
-        return values.reshape(len(values), *shape, -1) if whole and shape is not None else values
+        return values.reshape(len(values), *shape, values.shape[2]) if whole and shape is not None else values
 
 
 class AverageOutput(nn.Module):

@@ -180,6 +180,12 @@ class Schema:
         inputs = {
             part.name: _guarded(("inputs", part.name), parts.input_config, part, self.size) for part in self.inputs
         }
+        hidden = next((part.name for part in self.inputs if part.hide), None)
+        if hidden is not None and len(inputs) == 1:
+            raise Contradiction(
+                f"input {hidden!r} is the only one: hide is for models that can guess it from others",
+                ("inputs", hidden),
+            )
         outputs, losses = [], []
         for output in self.outputs:
             path = ("outputs", output.name)

@@ -28,7 +28,9 @@ from anybyte.config import (
     TokenOutputConfig,
     VideoInputConfig,
 )
+from anybyte.models.contradictions import near
 from anybyte.models.inputs.patches import divide
+from anybyte.models.positions import LEARNED_AXES
 
 if TYPE_CHECKING:
     from anybyte.models.schema import InputSchema, OutputSchema, SizeSchema
@@ -85,7 +87,11 @@ def input_config(part: InputSchema, size: SizeSchema) -> InputConfig:
             name=name, num_classes=_positive(what, "classes", part.classes), mask_probability=part.hide
         )
     if kind == "bytes":
-        return BytesInputConfig(name=name, num_channels=size.width, kernel_size=part.kernel or 16)
+        kernel = 16 if part.kernel is None else part.kernel
+        if kernel < 2 or kernel % 2:
+            raise ValueError(f"{what} needs an even kernel of at least 2, got {kernel}")
+        _check_even(what, size.width)
+        return BytesInputConfig(name=name, num_channels=size.width, kernel_size=kernel)
     shape = part.shape or ()
     expected = _AXES[kind].count(",") + 1
     if len(shape) < 2 if kind == "array" else len(shape) != expected:
@@ -98,19 +104,21 @@ def input_config(part: InputSchema, size: SizeSchema) -> InputConfig:
             vocabulary=_positive(what, "vocabulary", part.vocabulary),
             num_channels=size.width,
             max_length=shape[0],
-            positions=_word_positions(what, part.positions),
+            positions=_word_positions(what, part.positions, size.width),
         )
     if kind == "set":
         return ArrayInputConfig(name=name, num_channels=shape[0])
     if kind == "points":
-        bands = part.bands or 16
+        bands = 16 if part.bands is None else _positive(what, "bands", part.bands)
         return PointsInputConfig(
             name=name, positions=FourierPositionsConfig(num_bands=bands, max_resolution=(4 * bands,) * shape[0])
         )
     places, channels = (shape, 1) if kind in ("audio", "mel") else (shape[:-1], shape[-1])
     patch = _patch(what, part.patch, places)
     grid = divide(name, places, patch)
-    positions = _positions(part.positions, part.bands, grid, size.width)
+    positions = _positions(what, ("fourier", "learned", "none"), part.positions, part.bands, grid, size.width)
+    if part.positions == "learned" and len(grid) > LEARNED_AXES:
+        raise ValueError(f"{what} has {len(grid)} axes; learned positions are for 1 to {LEARNED_AXES}")
     if kind == "image":
         return ImageInputConfig(
             name=name,
@@ -150,6 +158,8 @@ def output_config(output: OutputSchema, size: SizeSchema, inputs: Mapping[str, I
             raise ValueError(f"{what} needs classes or values, and not both")
         if output.of is None and len(inputs) > 1:
             raise ValueError(f"{what} must say `of` which input: {', '.join(inputs)}")
+        if output.of is not None and output.of not in inputs:
+            raise ValueError(f"{what} is of {output.of!r}, which is no input: {near(output.of, inputs)}")
         count = _positive(what, "classes or values", classes if classes is not None else output.values)
         return EntityOutputConfig(name=name, input=output.of, num_channels=count)
     if output.shape is None:
@@ -172,7 +182,7 @@ def output_config(output: OutputSchema, size: SizeSchema, inputs: Mapping[str, I
     if isinstance(source, MelInputConfig):
         # A spectrogram has no axis of channels: each frame is a place, its bands are the channels.
         places, channels = output.shape[:1], output.shape[1]
-    positions = _positions(output.positions, output.bands, places, size.width)
+    positions = _positions(what, ("fourier", "learned"), output.positions, output.bands, places, size.width)
     assert positions is not None
     flat = isinstance(source, AudioInputConfig)
     return GridOutputConfig(name=name, shape=places, num_channels=channels, positions=positions, flatten=flat)
@@ -266,13 +276,19 @@ def _check_fields(what: str, part: Any, allowed: list[str], table: Mapping[str, 
             raise ValueError(f"{what} has no {field}; it takes {', '.join(allowed)}")
 
 
-def _positions(kind: str | None, bands: int | None, grid: tuple[int, ...], width: int) -> PositionsConfig | None:
+def _positions(
+    what: str, known: tuple[str, ...], kind: str | None, bands: int | None, grid: tuple[int, ...], width: int
+) -> PositionsConfig | None:
     """Positions on a grid of tokens: their resolution is its size."""
+    if kind is not None and kind not in known:
+        raise ValueError(f"{what} has no positions {kind!r}: {near(kind, known)}")
+    if bands is not None and kind in ("none", "learned"):
+        raise ValueError(f"{what} has positions {kind!r}, which have no bands")
     if kind == "none":
         return None
     if kind == "learned":
         return LearnedPositionsConfig(num_channels=width)
-    num_bands = min(64, max(8, *grid)) if bands is None else bands
+    num_bands = min(64, max(8, *grid)) if bands is None else _positive(what, "bands", bands)
     return FourierPositionsConfig(num_bands=num_bands, max_resolution=grid)
 
 
@@ -282,16 +298,23 @@ def _position_fields(config: PositionsConfig | None, default: str) -> dict[str, 
     return {"positions": "none" if config is None else "learned"}
 
 
-def _word_positions(what: str, positions: str | None) -> Any:
-    if positions == "fourier":
-        raise ValueError(f"{what} has learned positions or none, not fourier")
+def _word_positions(what: str, positions: str | None, width: int) -> Any:
+    if positions not in (None, "learned", "sinusoidal", "none"):
+        raise ValueError(f"{what} has learned positions, sinusoidal ones or none, not {positions}")
+    if positions == "sinusoidal":
+        _check_even(what, width)
     return positions or "learned"
+
+
+def _check_even(what: str, width: int) -> None:
+    if width % 2:
+        raise ValueError(f"{what} has sinusoidal positions, which need an even width, not size.width {width}")
 
 
 def _patch(what: str, patch: int | tuple[int, ...] | None, places: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(patch, tuple) and len(patch) != len(places):
         raise ValueError(f"{what} has {len(places)} axes beside its channels, but a patch of {list(patch)}")
-    steps = patch if isinstance(patch, tuple) else (patch or 1,) * len(places)
+    steps = patch if isinstance(patch, tuple) else (1 if patch is None else patch,) * len(places)
     for step in steps:
         _positive(what, "patch", step)
     return steps

@@ -87,6 +87,9 @@ class Inputs(nn.Module):
         An input that is left out counts as wholly masked: each of its tokens is its learned mask token.
         """
         self._check_given(arrays)
+        for name, array in arrays.items():
+            if isinstance(array, Tensor) and not array.dim():
+                raise ValueError(f"input {name!r} is a single number, expected a batch of arrays")
         batch = len(next(iter(arrays.values())))
         tokens: list[Tensor] = []
         grids: dict[str, Grid] = {}

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 Grid = tuple[int, ...]
 """Tokens along each axis of an input."""
 
+_MAY_BE_NONE = ("entities", "points")
+"""Axes along which there may be nothing: a set may be empty, a picture not."""
+
 FLOW_PATCH = 3
 """Pixels on each side of the patch that stands for a pixel of a frame."""
 
@@ -25,6 +28,9 @@ def check_array(name: str, x: object, expected: Sequence[int | str]) -> None:
     if not fits:
         wanted = ", ".join(map(str, expected))
         raise ValueError(f"input {name!r} must be [{wanted}], got shape {tuple(x.shape)}")
+    for axis, size in zip(expected[1:], x.shape[1:], strict=True):
+        if not size and axis not in _MAY_BE_NONE:
+            raise ValueError(f"input {name!r} has nothing along its axis {axis}, got shape {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ValueError(f"input {name!r} must be a floating tensor, scaled as its config says, got {x.dtype}")
 
