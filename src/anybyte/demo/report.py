@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from anybyte import __version__
+from anybyte.config import ByteFormerConfig
 from anybyte.demo.data import DIGITS, PICTURE_FORMATS, SOUND_FORMATS, is_spoken
 from anybyte.demo.pictures import show_bytes, show_confusion, show_medium, show_png
 from anybyte.demo.run import DemoResult, Example, pooled_accuracy
@@ -98,6 +99,7 @@ def _bytes(result: DemoResult) -> str:
 
 def _training(result: DemoResult) -> str:
     config, run, best = result.recipe.model, result.recipe.run, result.training.best
+    assert isinstance(config, ByteFormerConfig)
     curves = show_png(
         result.folder / "run/curves.png", "Training loss falling, validation accuracy rising, over epochs."
     )

@@ -75,7 +75,7 @@ def create_model(name: str | os.PathLike[str] | Schema | PerceiverConfig, **over
             raise ValueError(f"{name} has no field {field!r}; did you mean {', '.join(near)}?")
     values = {field: tuple(value) if isinstance(value, list) else value for field, value in overrides.items()}
     config = dataclasses.replace(config, **values)
-    return class_of(config)(config if classes is None else _with_classes(config, classes, name))
+    return class_of(config)(config if classes is None else with_classes(config, classes, name))
 
 
 def _config_of(name: str | os.PathLike[str] | Schema | PerceiverConfig) -> Any:
@@ -87,8 +87,14 @@ def _config_of(name: str | os.PathLike[str] | Schema | PerceiverConfig) -> Any:
     return model_config(name) if isinstance(name, str) else name
 
 
-def _with_classes(config: Any, num_classes: int, name: object) -> Any:
-    """The config of a Perceiver whose one output of classes has so many."""
+def with_classes(config: Any, num_classes: int, name: object) -> Any:
+    """The config with another number of classes, of a ByteFormer or of a Perceiver's one output of classes.
+
+    Raises:
+        ValueError: the Perceiver has none, or several; the message calls it `name`.
+    """
+    if not isinstance(config, PerceiverConfig):
+        return dataclasses.replace(config, num_classes=num_classes)
     outputs = [part for part in config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
     if len(outputs) != 1:
         what = "several outputs of classes: give outputs instead" if outputs else "no classes"

@@ -24,6 +24,7 @@ from anybyte.config import (
 from anybyte.files.joined import absolute_origins
 from anybyte.files.sources import Splits, open_splits
 from anybyte.models.schema import Schema
+from anybyte.models.zoo import with_classes
 from anybyte.reading import Reading
 from anybyte.tasks import Examples, ExampleSplits, Task
 from anybyte.tasks.arrays import open_arrays
@@ -84,7 +85,7 @@ def _classify(recipe: Recipe, data: Data | None) -> Job:
     _check_splits(recipe, splits)
     classes = splits.classes
     reading = Reading(recipe.reading, recipe.data.augment, recipe.data.max_bytes)
-    model, notes = _with_classes(recipe.model, len(classes))
+    model, notes = _for_classes(recipe.model, len(classes))
     recipe = dataclasses.replace(_located(recipe), model=model, reading=reading.config)
     listed = ", ".join(classes[:_LISTED_CLASSES]) + (", ..." if len(classes) > _LISTED_CLASSES else "")
     return Job(
@@ -126,11 +127,10 @@ _JOBS: dict[type, Callable[[Recipe, Data | None], Job]] = {ClassifyConfig: _clas
 """Kind of task -> what makes a job of it."""
 
 
-def _with_classes(config: ByteFormerConfig | PerceiverConfig, count: int) -> tuple[Any, tuple[str, ...]]:
+def _for_classes(config: ByteFormerConfig | PerceiverConfig, count: int) -> tuple[Any, tuple[str, ...]]:
     """The config with as many classes as the data has, and a note if it asked for others."""
     if isinstance(config, ByteFormerConfig):
         given, standard = config.num_classes, ByteFormerConfig().num_classes
-        completed: Any = dataclasses.replace(config, num_classes=count)
     else:
         outputs = config.outputs
         reads_bytes = len(config.inputs) == 1 and isinstance(config.inputs[0], BytesInputConfig)
@@ -140,8 +140,8 @@ def _with_classes(config: ByteFormerConfig | PerceiverConfig, count: int) -> tup
                 f"{_and([part.kind for part in config.inputs])} and answers {_and([part.kind for part in outputs])}"
             )
         given, standard = outputs[0].num_classes, ClassOutputConfig().num_classes
-        completed = dataclasses.replace(config, outputs=(dataclasses.replace(outputs[0], num_classes=count),))
     differs = given not in (count, standard)
+    completed = with_classes(config, count, "the model")
     return completed, (f"model.num_classes follows the data: {count}, not {given}",) if differs else ()
 
 
@@ -159,9 +159,7 @@ def _and(words: list[str]) -> str:
 
 def _located(recipe: Recipe) -> Recipe:
     """The recipe with a path or pattern that holds in any folder; names on a hub, and no path, stay as they are."""
-    return dataclasses.replace(
-        recipe, data=dataclasses.replace(recipe.data, path=absolute_origins(recipe.data.path))
-    )
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, path=absolute_origins(recipe.data.path)))
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:
