@@ -109,7 +109,7 @@ class Reading:
             return self.open_sealed(data, name)
         if not self._is_rewritten(data, rng):
             return self._protect(data, name, rng)
-        return self.write(self.change(decode(data, name), rng), name, rng)
+        return self.write(self._changed(data, name, rng), name, rng)
 
     def change(self, medium: Image | Audio, rng: np.random.Generator | None = None) -> Image | Audio:
         """A decoded file after augmentation (only with `rng`), in the size, rate and length that the model reads."""
@@ -145,10 +145,10 @@ class Reading:
         if medium is None or medium != medium_of(other):
             return None
         self._check_length(data, name)
-        first = self.change(decode(data, name), rng)
+        first = self._changed(data, name, rng)
         try:
             self._check_length(other, other_name)
-            second = self.change(decode(other, other_name), rng)
+            second = self._changed(other, other_name, rng)
         except ValueError:
             return None
         if isinstance(first, Image) and isinstance(second, Image):
@@ -196,6 +196,14 @@ class Reading:
                 "seal it with `anybyte privacy apply --model MODEL`"
             )
         return self._checked(sealed.payload, name)
+
+    def _changed(self, data: bytes, name: str, rng: np.random.Generator | None) -> Image | Audio:
+        """What `change` makes of a file; errors name it."""
+        medium = decode(data, name)
+        try:
+            return self.change(medium, rng)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def _is_rewritten(self, data: bytes, rng: np.random.Generator | None) -> bool:
         """Whether a file is decoded and encoded again."""

@@ -334,3 +334,32 @@ def test_senseless_rates_and_lengths_are_refused() -> None:
         to_mono_rate(tone(), 16_000, 0)
     with pytest.raises(ValueError, match="0 samples"):
         to_length(tone(), 0)
+
+
+def announcing(format: str, frames: int) -> bytes:
+    """A file of one second whose head says that there are more samples."""
+    data = bytearray(encode_audio(np.zeros(16_000, dtype=np.float32), 16_000, format))
+    if format == "flac":
+        data[21] |= 0x0F & frames >> 32  # the last of 36 bits of the first block's 34 bytes, before its checksum
+        data[22:26] = (frames & 0xFFFFFFFF).to_bytes(4, "big")
+    else:
+        start = data.find(b"Xing") + 8
+        data[start : start + 4] = (frames // mp3.FRAME_SAMPLES).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("format", ["flac", "mp3"])
+def test_a_sound_that_announces_more_than_memory_holds_is_an_error_that_names_it(format: str) -> None:
+    with pytest.raises(ValueError, match=r"^a\.x: cannot be decoded .* announces [\d,]+ samples in 1 channels: more"):
+        decode(announcing(format, 2**36 - 1), "a.x")
+
+
+def test_a_sampling_rate_that_makes_a_sound_endless_is_refused() -> None:
+    wav = bytearray(encode_audio(np.zeros(40_000, dtype=np.float32), 16_000, "wav:u8"))
+    wav[24:28] = (1).to_bytes(4, "little")
+    sound = decode_audio(bytes(wav))
+    with pytest.raises(ValueError, match="40,000 samples at 1 Hz are too long to be resampled to 16000 Hz"):
+        to_mono_rate(sound.samples, sound.rate, 16_000)
+    wav[24:28] = bytes(4)
+    with pytest.raises(ValueError, match=r"^a\.wav: cannot be decoded as WAV \(no sampling rate\)"):
+        decode_audio(bytes(wav), "a.wav")

@@ -87,6 +87,9 @@ variable bitrate."""
 
 _BLOCK = 2**16
 """Frames handed to libsndfile at once: its Vorbis encoder overflows the stack on a few million."""
+_MOST_VALUES = 2**29
+"""Samples of all channels that a sound may have: 2 GB in memory, 100 minutes of stereo at 44.1 kHz. A small file can
+announce more than any memory holds, by damage or on purpose."""
 _OPEN_ENDED = (0xFFFFFFFF, 0x7FFFFFFF)
 """Data sizes that programs write when they cannot go back to fill in the real one."""
 
@@ -280,6 +283,8 @@ def _decode_wav(data: bytes) -> Audio | None:
     encoding = _WAV_NAMES.get((tag, bits))
     if encoding is None:
         return None
+    if rate == 0:
+        raise ValueError("no sampling rate")
     if channels == 0 or frame != channels * bits // 8 or size < frame:
         raise ValueError("no samples" if size < max(frame, 1) else "contradicting format chunk")
     samples = _unpack(memoryview(data)[position : position + size - size % frame], _WAVS[encoding])
@@ -290,6 +295,8 @@ def _decode_libsndfile(data: bytes, kind: str) -> Audio:
     if kind == "ogg" and not ogg.is_whole(data):
         raise ValueError("the file is truncated")
     with soundfile.SoundFile(io.BytesIO(data)) as file:
+        if file.frames * file.channels > _MOST_VALUES:  # room for all of them is taken before the first is read
+            raise ValueError(f"it announces {file.frames:,} samples in {file.channels} channels: more than fit")
         samples = file.read(dtype="float32")
         expected, rate = file.frames, file.samplerate
     if len(samples) == 0:
@@ -347,7 +354,13 @@ def to_mono_rate(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDAr
 
 
 def resample(samples: NDArray[np.float32], rate: float, new_rate: float) -> NDArray[np.float32]:
-    """The same sound at another rate: float32 [N] or [N, C] to [M] or [M, C], M at least 1."""
+    """The same sound at another rate: float32 [N] or [N, C] to [M] or [M, C], M at least 1.
+
+    Raises:
+        ValueError: M would not fit into memory: `rate` is what a damaged file says.
+    """
+    if samples.size * new_rate > _MOST_VALUES * rate:
+        raise ValueError(f"{len(samples):,} samples at {rate} Hz are too long to be resampled to {new_rate} Hz")
     resampled: NDArray[np.float32] = soxr.resample(samples, rate, new_rate, quality="HQ")
     return resampled if len(resampled) else samples[:1]
 
