@@ -274,3 +274,43 @@ def test_the_audit_is_handed_its_arguments(run: Run, monkeypatch: pytest.MonkeyP
     audit.main = lambda args: len(args)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "anybyte.cli.audit", audit)
     assert run("privacy", "audit", "secret", "data", "--files", "3")[0] == 4
+
+
+def test_names_cannot_steer_a_terminal(run: Run) -> None:
+    Path("files/red\x1b[31m\nanybyte: all is well").touch()
+    code, _, err = run("privacy", "apply", "files", "--key", "my.key", "-o", "sealed")
+    assert (code, err) == (2, "anybyte: files/red\\x1b[31m\\nanybyte: all is well is empty\n")
+    _, _, err = run("privacy", "fingerprint", "red\x1b[31m")
+    assert "\x1b" not in err
+
+
+def test_pipes_in_folders_are_not_waited_for(run: Run) -> None:
+    os.mkfifo("files/pipe")
+    code, _, err = run("privacy", "apply", "files", "--key", "my.key", "-o", "sealed")
+    assert (code, err) == (2, "anybyte: files/pipe is not a regular file\n")
+    assert Path("sealed/a.bin.sealed").exists()
+
+
+def test_an_interruption_leaves_no_half_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anybyte.cli.privacy.os.replace", interrupt)
+    assert run("privacy", "apply", "files", "--key", "my.key", "-o", "sealed")[0] == 130
+    assert not list(Path("sealed").iterdir())
+
+
+def test_nothing_but_the_key_file_shows_the_key(run: Run, model: Path) -> None:
+    """Every action, its output, its errors and all that it writes."""
+    key = read_key("my.key")
+    said = [run("privacy", "apply", "files", "--key", "my.key", "-o", "sealed")]
+    said.append(run("privacy", "undo", "sealed", "--key", "my.key", "-o", "plain"))
+    said.append(run("privacy", "fingerprint", "my.key", "secret", "sealed/a.bin.sealed"))
+    said.append(run("classify", "files/a.bin", "--model", "secret", "--key", "my.key"))
+    said.append(run("classify", "files/a.bin", "--model", "secret"))
+    said.append(run("privacy", "rekey", str(model), "other", "--key", "my.key", "--old-key", "my.key"))
+    forms = [key.table, key.inverse.table, key.table.hex().encode(), str(list(key.table)).encode()]
+    texts = [text.encode() for _, out, err in said for text in (out, err)]
+    texts += [path.read_bytes() for path in Path().rglob("*") if path.is_file() and path.name != "my.key"]
+    assert len(texts) > 20
+    assert not [form for form in forms for text in texts if form in text]

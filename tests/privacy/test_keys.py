@@ -60,6 +60,7 @@ def key_file(table: bytes) -> str:
     [
         ("", "is not a key file"),
         ("[]", "is not a key file"),
+        ("[" * 50_000, "is not a key file"),
         ('{"permutation": "00"}', "is not a key file"),
         ('{"kind": "anybyte byte permutation"}', "is not a key file"),
         ('{"kind": "anybyte byte permutation", "permutation": "0g"}', "damaged key.*512 hexadecimal digits"),

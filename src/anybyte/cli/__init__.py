@@ -76,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
             return EXIT_BUG
         if os.environ.get("ANYBYTE_DEBUG"):
             traceback.print_exc()
-        print(f"anybyte: {describe(error)}", file=sys.stderr)
+        lines = describe(error).split("\n")  # some errors of parsers have several
+        print(f"anybyte: {chr(10).join(map(printable, lines))}", file=sys.stderr)
         return EXIT_ERROR
     return code
 

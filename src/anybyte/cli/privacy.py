@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from anybyte.cli import EXIT_ERROR, describe
+from anybyte.cli import EXIT_ERROR, describe, printable
 from anybyte.cli.progress import progress_bar
 from anybyte.config import PrivacyConfig, ReadingConfig
 from anybyte.privacy.keys import create_key, read_key
@@ -235,17 +235,23 @@ def _convert(
     with progress_bar(len(files)) if sys.stderr.isatty() else nullcontext() as advance:
         for done, (path, relative) in enumerate(files, start=1):
             try:
-                with open(path, "rb") as file:
-                    data = file.read()
-                if not data:
-                    raise ValueError(f"{path} is empty")
-                _write_new(Path(out, rename(relative)), convert(path, data))
+                _write_new(Path(out, rename(relative)), convert(path, _read(path)))
             except (OSError, ValueError) as error:
                 failed = True
-                print(f"anybyte: {describe(error)}", file=sys.stderr)
+                print(f"anybyte: {printable(describe(error))}", file=sys.stderr)
             if advance:
                 advance(done)
     return EXIT_ERROR if failed else 0
+
+
+def _read(path: str) -> bytes:
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe could wait for ever
+        raise ValueError(f"{path} is not a regular file")
+    with open(path, "rb") as file:
+        data = file.read()
+    if not data:
+        raise ValueError(f"{path} is empty")
+    return data
 
 
 def _walk(names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -274,6 +280,6 @@ def _write_new(path: Path, data: bytes) -> None:
     try:
         draft.write_bytes(data)
         os.replace(draft, path)
-    except OSError:
+    except BaseException:  # interrupted, too
         draft.unlink(missing_ok=True)
         raise

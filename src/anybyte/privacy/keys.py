@@ -52,7 +52,7 @@ def read_key(path: str | os.PathLike[str]) -> Permutation:
         text = file.read(_MAX_SIZE)
     try:
         content: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets in brackets in brackets
         content = None
     table = content.get("permutation") if isinstance(content, dict) and content.get("kind") == _KIND else None
     if not isinstance(table, str):
