@@ -219,3 +219,41 @@ def test_the_folder_says_what_it_was_made_of(mixed: Path, tmp_path: Path) -> Non
     assert json.loads((out / SETTINGS).read_text()) == {
         "source": str(mixed), "format": "png:9,wav", "image_size": 8, "rate": None, "seconds": None,
     }  # fmt: skip
+
+
+def test_files_whose_new_names_would_be_the_same_are_all_written(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate(("in/x.jpg", "in/x.png", "in/x.png.gif", "y.png", "in/y.png")):
+        (tmp_path / name).write_bytes(encode_image(picture(number), "png"))
+    rows = ["x.jpg,a", "x.png,b", "x.png.gif,c", "../y.png,d", "y.png,e"]
+    (tmp_path / "in/all.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    out = tmp_path / "out"
+    call = ["transcode", str(tmp_path / "in/all.csv"), str(out), "--format", "tiff"]
+    assert main(call) == 0
+    source = open_source(out / MANIFEST)
+    found = {source.classes[entry.label]: source.read(index) for index, entry in enumerate(source.entries)}
+    assert found == {label: encode_image(picture(number), "tiff") for number, label in enumerate("abcde")}
+    assert all(path.resolve().is_relative_to(out) for path in out.rglob("*"))
+    before = names(out)
+    assert main(call) == 0
+    assert names(out) == before
+
+
+def test_a_limit_changes_no_name(mixed: Path, tmp_path: Path) -> None:
+    (mixed / "cat/1.gif").write_bytes(encode_image(picture(9), "gif"))
+    call = ["transcode", str(mixed), str(tmp_path / "out"), "--format", "tiff,wav"]
+    assert main([*call, "--limit", "1"]) == 0
+    first = names(tmp_path / "out")
+    assert main(call) == 0
+    assert first == {"cat/1.gif.tiff"}
+    assert len(names(tmp_path / "out")) == 7
+
+
+def test_archives_cannot_write_outside(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        for name in ("a/1.png", "b/2.png", "../../c/3.png", "/d/4.png", "a/../../e/5.png"):
+            archive.writestr(name, encode_image(picture(len(name)), "png"))
+    out = tmp_path / "deep" / "out"
+    assert main(["transcode", str(tmp_path / "evil.zip"), str(out), "--format", "tiff"]) == 0
+    written = {path for path in tmp_path.rglob("*") if path.is_file() and path.name != "evil.zip"}
+    assert written and all(path.is_relative_to(out) for path in written)

@@ -82,11 +82,11 @@ def main(args: list[str]) -> int:
         ReadingConfig(format=options.format, image_size=options.image_size, rate=options.rate, seconds=options.seconds)
     )
     listing, folder = _list(options.source), Path(options.destination)
-    records = listing.records[: options.limit]
-    if not records:
+    # Names follow from all files, so that --limit changes none.
+    named = list(zip(listing.records, _stems(listing.records), strict=True))[: options.limit]
+    if not named:
         raise ValueError(f"{options.source}: no files")
     _claim(folder, options)
-    named = list(zip(records, _stems(records), strict=True))
     done: list[Outcome] = []
     skipped: list[Outcome] = []
     bar = progress_bar(len(named)) if sys.stderr.isatty() else contextlib.nullcontext(lambda count: None)
@@ -151,11 +151,21 @@ def _list(source: str) -> Listing:
 
 
 def _stems(records: Sequence[Record]) -> Iterator[str]:
-    """The new names, before the suffix. Files that differ in nothing but their suffix keep it."""
+    """The new names, before the suffix. Files that differ in nothing but their suffix keep it.
+
+    No two are the same: where a table's `../a.png` and `a.png`, say, would meet, a number tells them apart.
+    """
     stems = [_stem(record.name) for record in records]
     count = Counter(stem.casefold() for stem in stems)
+    taken: set[str] = set()
     for record, stem in zip(records, stems, strict=True):
-        yield stem if count[stem.casefold()] == 1 else _relative(record.name)
+        name = stem if count[stem.casefold()] == 1 else _relative(record.name)
+        free, number = name, 1
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}~{number}"
+        taken.add(free.casefold())
+        yield free
 
 
 def _stem(name: str) -> str:
