@@ -91,13 +91,15 @@ class PrivacyConfig:
     noise: int | None = None
     """Add a whole number drawn from [-noise, noise] to each byte, modulo 256."""
     permutation: bool = False
-    """Replace byte values by a secret permutation of them: that of `key`, or without one, drawn by `seed`."""
+    """Replace byte values by a permutation of them: that of `key`, a secret; or without one, drawn by `seed`, which is
+    none, since the model's folder and the recipe hold it."""
     key: str | None = None
     """Path of a key file (`anybyte privacy keygen`). Model folders keep its fingerprint, never its path or content."""
     fingerprint: str | None = None
     """Of the key that is meant (`anybyte privacy fingerprint`): any other is refused. Model folders fill it in."""
     seed: int = 0
-    """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation."""
+    """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation. Whoever knows it knows
+    these: it stands in the model's folder, and a small one can be found by trying."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from anybyte.recipes.byteformer.pieces import imagenet
 
 
 def keep_03() -> Recipe:
-    """ImageNet with 3% of the pixel channels (4,515 bytes); kernel 4."""
+    """ImageNet with 3% of the pixel channels (4,516 bytes); kernel 4."""
     return imagenet("camera_keep_03", "fhwc", kernel_size=4, privacy=PrivacyConfig(camera_keep=0.03))
 
 
@@ -17,7 +17,7 @@ def keep_05() -> Recipe:
 
 
 def keep_10() -> Recipe:
-    """ImageNet with 10% of the pixel channels (15,052 bytes); kernel 4."""
+    """ImageNet with 10% of the pixel channels (15,053 bytes); kernel 4."""
     return imagenet("camera_keep_10", "fhwc", kernel_size=4, privacy=PrivacyConfig(camera_keep=0.1))
 
 
