@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Shapes and types that public functions state are checked wherever a test calls them. Not in modules whose annotations
@@ -17,6 +18,10 @@ CHECKED = (
     "windows",
 )
 install_import_hook([f"anybyte.models.{module}" for module in CHECKED], "beartype.beartype")
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("any speed", deadline=None)
+settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from anybyte.files.sources import Entry, Splits
 from anybyte.models.pretrained import read_reading
 from anybyte.models.zoo import class_of, create_model
 from anybyte.reading import Reading
-from anybyte.recipes import get_recipe, list_recipes
+from anybyte.recipes import get_recipe, list_recipes, recipe_function
 from anybyte.recipes.byteformer.published import PUBLISHED
 from anybyte.recipes.byteformer.tables import TABLES, table
 from anybyte.train.data import Deal, Plan, load_parts
@@ -130,6 +131,16 @@ def test_files_have_the_lengths_of_the_paper(name: str, length: int) -> None:
     recipe = get_recipe(name)
     data = made_splits("imagenet" in name).train.read(1)
     assert len(Reading(recipe.reading)(data, name)) == length
+
+
+EXACT = [name for name in NAMES if re.search(r"(\(|, )[\d,]+ bytes\)", recipe_function(name).__doc__ or "")]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_row_says_how_long_its_files_are(name: str) -> None:
+    about = recipe_function(name).__doc__ or ""
+    data = made_splits(is_picture=True).train.read(0)
+    assert f"{len(Reading(get_recipe(name).reading)(data, name)):,} bytes)" in about
 
 
 @pytest.mark.parametrize(("kernel_size", "millions"), [(4, 6.17), (8, 6.32), (16, 6.62), (32, 7.21)])

@@ -6,12 +6,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from anybyte import load
+from anybyte import ByteBatch, load
 from anybyte.cli import main
-from anybyte.config import PrivacyConfig, ReadingConfig, Recipe
+from anybyte.config import AugmentConfig, PrivacyConfig, ReadingConfig, Recipe
 from anybyte.evaluate.runner import evaluate
+from anybyte.files.media import encode_audio, encode_image
+from anybyte.files.sources import open_source
+from anybyte.models.byteformer import ByteFormer
 from anybyte.privacy.keys import create_key
 from anybyte.train.loop import train
 from tests.train.standins import make_splits, tiny_recipe
@@ -80,3 +84,57 @@ def test_from_the_command_line(
     assert main(["train", "folder", "--data", "data", "--out", "other", "--reading.privacy.noise", "300"]) == 2
     assert "reading.privacy.noise is 300" in capsys.readouterr().err
     assert not Path("other/model").exists()
+
+
+def write_media(root: Path) -> None:
+    """Pictures and sounds of many sizes, in two classes and three parts."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for label, brightest in (("dark", 90), ("light", 255)):
+            (root / part / label).mkdir(parents=True)
+            for number in range(3):
+                pixels = rng.integers(0, brightest, (10 + number, 14, 3), dtype=np.uint8)
+                (root / part / label / f"{number}.png").write_bytes(encode_image(pixels, "png"))
+            samples = rng.uniform(-1, 1, 700).astype(np.float32) * brightest / 255
+            (root / part / label / "sound.flac").write_bytes(encode_audio(samples, 8_000, "flac"))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        ReadingConfig(),
+        ReadingConfig(format="tiff,wav:u8", image_size=8, rate=4_000, seconds=0.1),
+        ReadingConfig(format="jpeg:q60,mp3", privacy=PrivacyConfig(order="window", noise=3, permutation=True, seed=5)),
+        ReadingConfig(format="fhwc,wav:f32", image_size=9, privacy=PrivacyConfig(camera_keep=0.3, order="random")),
+    ],
+    ids=["as stored", "sizes", "noise", "camera"],
+)
+def test_validation_evaluation_and_use_read_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: ReadingConfig
+) -> None:
+    """What arrives at the model, end to end: from the data set and from the model's folder."""
+    write_media(tmp_path / "data")
+    arrived: list[bytes] = []
+    forward = ByteFormer.forward
+
+    def note(model: ByteFormer, batch: ByteBatch) -> object:
+        if not model.training:
+            arrived.extend(part.numpy().tobytes() for part in batch.values.split(batch.lengths.tolist()))
+        return forward(model, batch)
+
+    monkeypatch.setattr(ByteFormer, "forward", note)
+    augment = AugmentConfig(flip=True, erase=0.5, gain_db=6)
+    recipe = tiny_recipe(tmp_path / "run", data={"path": str(tmp_path / "data"), "augment": augment}, epochs=1)
+    result = train(with_reading(recipe, reading))
+    validated = sorted(arrived)
+    assert len(set(validated)) == 8
+
+    arrived.clear()
+    predictor = load(result.folder, device="cpu")
+    predictor.classify(sorted((tmp_path / "data/val").rglob("*.*")))
+    assert sorted(arrived) == validated
+
+    arrived.clear()
+    files = open_source(tmp_path / "data/val")
+    evaluate(predictor.model, files, predictor.labels, predictor.reading)
+    assert sorted(arrived) == validated

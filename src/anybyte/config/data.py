@@ -98,8 +98,8 @@ class PrivacyConfig:
     fingerprint: str | None = None
     """Of the key that is meant (`anybyte privacy fingerprint`): any other is refused. Model folders fill it in."""
     seed: int = 0
-    """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation. Whoever knows it knows
-    these: it stands in the model's folder, and a small one can be found by trying."""
+    """Draws the camera's mask, the fixed shuffle of `window` and, without a key, the permutation. Whoever knows it
+    knows these: it stands in the model's folder, and a small one can be found by trying."""
 
 
 @dataclass(frozen=True, kw_only=True)
