@@ -264,3 +264,13 @@ def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat" / "0.bin").unlink()
     with pytest.raises(FileNotFoundError, match=r"cat/0\.bin"):
         source.read(0)
+
+
+def test_a_zip_member_longer_than_its_archive_is_refused(tmp_path: Path) -> None:
+    """Its packed size, 4 bytes behind the place of its checksum in the index: room for it would be taken at once."""
+    path = write_zip(tmp_path / "data.zip", {"cat/1": b"meow", "dog/1": b"bark"})
+    data = bytearray(path.read_bytes())
+    entry = data.find(b"PK\x01\x02")
+    data[entry + 20 : entry + 24] = b"\xf0\xff\xff\xff"
+    path.write_bytes(data)
+    refuse(path, r"data\.zip: not a whole zip archive \(cat/1 ends outside\)")

@@ -75,6 +75,7 @@ def open_zip(origin: str, path: Path) -> Listing:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir() and not is_junk(member.filename)]
+            length = path.stat().st_size
     except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a whole zip archive ({error})") from error
     files: dict[str, tuple[str, int, ZipKey]] = {}
@@ -87,6 +88,8 @@ def open_zip(origin: str, path: Path) -> Listing:
             )
         if member.filename in files:
             raise ValueError(f"{path}: {member.filename} is there twice")
+        if member.header_offset + member.compress_size > length:  # room for all of it is taken before it is read
+            raise ValueError(f"{path}: not a whole zip archive ({member.filename} ends outside)")
         key = ZipKey(member.header_offset, member.compress_size, member.file_size, member.compress_type, member.CRC)
         files[member.filename] = (member.filename, member.file_size, key)
     records = label_by_folder(origin, files.values(), unwrap=True)
