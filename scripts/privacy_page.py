@@ -1,7 +1,7 @@
 """Writes the results in docs/privacy.md from audits: `scripts/privacy_page.py AUDITS`.
 
 AUDITS is a folder of folders that `anybyte privacy audit --out` wrote, one a section, taken by name. Their tables go
-between the two marks in the page, and their pictures, made small, to docs/images/privacy/.
+between the two marks in the page, and their pictures, made small, to docs/pictures/privacy/.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("audits", metavar="AUDITS", type=Path, help="folder of the audits' folders")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/privacy.md")
-    parser.add_argument("--images", type=Path, default=ROOT / "docs/images/privacy")
+    parser.add_argument("--images", type=Path, default=ROOT / "docs/pictures/privacy")
     options = parser.parse_args()
     folders = sorted(path.parent for path in options.audits.glob("*/audit.json"))
     if not folders:
