@@ -157,6 +157,9 @@ def wav(path: str) -> str:
         (["flow", "a.png", "a.png", "-o", "a.jpg"], "a.jpg: a flow is written as .flo or .png"),
         (["flow", "a.png", "a.png", "-o", "no/a.flo"], "no: No such directory"),
         (["flow", "a.png", "a.png", "-o", "a.flo", "--kitti"], "--kitti writes a .png"),
+        (["flow", "a.png", "b.png", "-o", "b.png"], "b.png is read: name another file with -o"),
+        (["flow", "v.mp4", "-o", "v.mp4"], "v.mp4 is read: name another file with -o"),
+        (["autoencode", "v.mp4", "-o", "./v.mp4"], "./v.mp4 is read: name another file with -o"),
         (["flow", "a.png", "a.png", "--frames", "3"], "--start and --frames are for a video"),
         (["flow", "a.png", "a.png", "a.png"], "3 files given"),
         (

@@ -12,7 +12,9 @@ import torch
 import anybyte
 from anybyte.files.video import Clip
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.schema import InputSchema, OutputSchema, Schema, SizeSchema
 from anybyte.models.tokenizer import BYTE_OFFSET, SPECIALS
+from anybyte.models.zoo import create_model
 from anybyte.predictor import ClipPredictor, FlowPredictor, Predictor, TextPredictor, load_as, untrained
 from anybyte.predictor.text import best_products, find_blanks
 from tests.predictor.builders import (
@@ -262,3 +264,15 @@ def test_what_a_user_writes_is_text(text: TextPredictor) -> None:
 def test_texts_that_cannot_be_filled_are_named(text: TextPredictor, given: str, arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         text.fill(given, **arguments)
+
+
+def test_two_videos_without_sound_are_no_clip(tmp_path: Path) -> None:
+    both = ("left", "right")
+    schema = Schema(
+        inputs=tuple(InputSchema(name=name, kind="video", shape=(2, 4, 4, 3)) for name in both),
+        outputs=tuple(OutputSchema(name=name, reconstructs=name) for name in both),
+        size=SizeSchema(latents=2, width=8, layers=1, heads=1),
+    )
+    create_model(schema).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="holds a Perceiver, which does not classify files"):
+        load_as(ClipPredictor, tmp_path, device="cpu")

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from anybyte.cli import printable
-from anybyte.cli.computing import add_options, predictor_for
+from anybyte.cli.computing import add_options, check_out, predictor_for
 from anybyte.cli.progress import step_bar
 from anybyte.files.video import VideoWriter, write_clip
 from anybyte.predictor import ClipPredictor
@@ -26,6 +26,7 @@ picked by their time stamps; sound is mixed to one channel; a clip without sound
 def main(args: list[str]) -> int:
     """Writes the reconstruction and prints how near it is."""
     options = _parser().parse_args(args)
+    check_out(options.out, options.clip)
     VideoWriter(options.out, 2, 2, 1)  # refuses what it could not write later
     predictor = predictor_for(options, ClipPredictor, MODEL)
     predictor.piece = options.piece

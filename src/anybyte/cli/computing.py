@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -24,6 +25,23 @@ def add_options(parser: argparse.ArgumentParser, pieces: bool = True) -> None:
     if pieces:
         about = f"outputs decoded at once: fewer need less memory ({PIECE})"
         parser.add_argument("--piece", type=int, default=PIECE, metavar="N", help=about)
+
+
+def check_out(out: str | None, *read: str) -> None:
+    """An hour of computing should not end at a folder that is not there, nor in the place of what was read.
+
+    Raises:
+        ValueError: `out` is one of the files that are read.
+        OSError: its folder is not there.
+    """
+    if out is None:
+        return
+    path = Path(out)
+    if not path.resolve().parent.is_dir():
+        raise FileNotFoundError(2, "No such directory", str(path.parent))
+    for name in read:
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            raise ValueError(f"{out} is read: name another file with -o, this one would be lost")
 
 
 def predictor_for(options: argparse.Namespace, kind: type[P], name: str) -> P:

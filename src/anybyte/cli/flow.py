@@ -8,13 +8,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anybyte.cli import printable
-from anybyte.cli.computing import add_options, predictor_for
+from anybyte.cli.computing import add_options, check_out, predictor_for
 from anybyte.cli.progress import progress_bar, step_bar
 from anybyte.files.flow import Flow, colour_flow, flow_format, write_flow
 from anybyte.files.video import VideoWriter, video_frames
@@ -66,7 +65,7 @@ def _of_pair(options: argparse.Namespace) -> int:
         if form != "colour":
             raise ValueError("--kitti writes a .png: name one with -o")
         form = "kitti"
-    _check_folder(options.out)
+    check_out(options.out, *options.frame)
     first, second = load_pair(*options.frame)
     predictor = _predictor(options)
     with step_bar() as progress:
@@ -86,7 +85,7 @@ def _of_video(options: argparse.Namespace) -> int:
         raise ValueError("--kitti is for two pictures")
     if options.frames is not None and options.frames < 2:
         raise ValueError(f"--frames is {options.frames}, expected at least 2")
-    _check_folder(options.out)
+    check_out(options.out, path)
     frames = itertools.islice(video_frames(path, options.start), options.frames)
     head = list(itertools.islice(frames, 2))
     if len(head) < 2:
@@ -130,12 +129,6 @@ def _frame_bar(total: int | None) -> Iterator[Callable[[int], None]]:
         return
     with progress_bar(total, "frames") as advance:
         yield advance
-
-
-def _check_folder(out: str | None) -> None:
-    """An hour of computing should not end at a folder that is not there."""
-    if out and not Path(out).resolve().parent.is_dir():
-        raise FileNotFoundError(2, "No such directory", str(Path(out).parent))
 
 
 def _summary(flow: Flow) -> str:

@@ -56,9 +56,10 @@ class Reconstruction:
 
 def reads_clips(model: Perceiver) -> bool:
     """Whether a model is an autoencoder of video with sound."""
-    given = {part.name for part in model.config.inputs if isinstance(part, VideoInputConfig | AudioInputConfig)}
+    video = {part.name for part in model.config.inputs if isinstance(part, VideoInputConfig)}
+    audio = {part.name for part in model.config.inputs if isinstance(part, AudioInputConfig)}
     grids = {part.name for part in model.config.outputs if isinstance(part, GridOutputConfig)}
-    return len(given) == 2 and given == grids
+    return len(video) == len(audio) == 1 and video | audio == grids
 
 
 class ClipPredictor(Compute):
