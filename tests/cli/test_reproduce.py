@@ -144,9 +144,20 @@ def test_a_run_that_fails_does_not_stop_the_others(
         (["--only", "camara/*"], "matches no row: there are encodings/tiff"),
         (["--seeds", "0,x"], "whole numbers with commas between"),
         (["--seeds", "-1"], "whole numbers with commas between"),
+        (["--jobs", "two"], "argument --jobs: 'two' is not a whole number, at least 1"),
+        (["--max-steps", "0"], "argument --max-steps: '0' is not a whole number, at least 1"),
         (["--data", "nowhere"], "nowhere has no cifar10_tiff.zip, fashion_mnist_2700_png.zip"),
     ],
 )
 def test_mistakes_are_named(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "small", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[1", "{}", '{"model": {}, "data": {}, "reading": {}, "optim": {}}'])
+def test_a_recipe_that_cannot_be_read_is_of_another_run(tmp_path: Path, text: str) -> None:
+    each = experiment("camera/keep_03")
+    for path in (result_path(tmp_path, each), tmp_path / "runs" / each.key / "recipe.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert not is_done(tmp_path, each)

@@ -89,10 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, at least 1")
+    return int(text)
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
@@ -131,14 +130,16 @@ def is_done(out: Path, experiment: Experiment) -> bool:
 
 
 def _is_of(run: Path, recipe: Recipe) -> bool:
-    """Whether a run's folder is of this recipe, or does not say of which."""
+    """Whether a run's folder is of this recipe, or does not say of which. What cannot be read is of another."""
     try:
         written = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return True
+    except ValueError:
+        return False
     wanted = json.loads(json.dumps(dataclasses.asdict(recipe)))
     return all(
-        value == written[group].get(name, value)
+        group in written and value == written[group].get(name, value)
         for group in ("model", "data", "reading", "optim", "run")
         for name, value in wanted[group].items()
         if f"{group}.{name}" not in _FROM_THE_RUN
