@@ -256,4 +256,5 @@ def test_archives_cannot_write_outside(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     assert main(["transcode", str(tmp_path / "evil.zip"), str(out), "--format", "tiff"]) == 0
     written = {path for path in tmp_path.rglob("*") if path.is_file() and path.name != "evil.zip"}
-    assert written and all(path.is_relative_to(out) for path in written)
+    assert written
+    assert all(path.is_relative_to(out) for path in written)

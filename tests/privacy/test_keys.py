@@ -51,6 +51,13 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
         read_key(tmp_path / "key")
 
 
+def test_a_file_that_is_no_key_is_not_to_be_made_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    (tmp_path / "photo.png").chmod(0o644)
+    with pytest.raises(ValueError, match=r"photo\.png is not a key file"):
+        read_key(tmp_path / "photo.png")
+
+
 def key_file(table: bytes) -> str:
     return json.dumps({"kind": "anybyte byte permutation", "permutation": table.hex()})
 

@@ -48,7 +48,7 @@ def read_key(path: str | os.PathLike[str]) -> Permutation:
     if os.path.isdir(name):
         raise ValueError(f"{name} is a folder, and a key is a file (`anybyte privacy keygen` makes one)")
     with open(name, "rb") as file:
-        _check_mode(name, os.fstat(file.fileno()).st_mode)
+        mode = os.fstat(file.fileno()).st_mode
         text = file.read(_MAX_SIZE)
     try:
         content: Any = json.loads(text)
@@ -57,6 +57,7 @@ def read_key(path: str | os.PathLike[str]) -> Permutation:
     table = content.get("permutation") if isinstance(content, dict) and content.get("kind") == _KIND else None
     if not isinstance(table, str):
         raise ValueError(f"{name} is not a key file (`anybyte privacy keygen` makes one)")
+    _check_mode(name, mode)
     try:
         values = bytes.fromhex(table)
     except ValueError:
