@@ -12,6 +12,7 @@ import pytest
 import anybyte
 from anybyte import cli
 from anybyte.cli import main
+from anybyte.recipes import list_recipes
 
 Verb = Callable[[list[str]], int]
 
@@ -154,8 +155,8 @@ def test_models_lists_names_sizes_and_shapes(capsys: pytest.CaptureFixture[str])
 def test_recipes_lists_each_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines
-    assert all(len(line.split()) > 1 for line in lines)
+    about = {words[0]: words[1:] for words in map(str.split, lines) if words}
+    assert all(about[name] for name in list_recipes())
     assert main(["recipes", "zzz*"]) == 2
 
 
