@@ -169,7 +169,7 @@ def wav(path: str) -> str:
         (["flow", "a.png", "a.png", "--piece", "0"], "--piece is 0"),
         (["flow", "a.png", "a.png", "--threads", "0"], "--threads is 0"),
         (["flow", "v.mp4"], "v.mp4 alone is taken for a video: name the video to write with -o"),
-        (["flow", "a.png", "-o", "o.mp4"], "a.png has one frame there"),
+        (["flow", "a.png", "-o", "o.mp4"], "a.png has one frame from 0 s on"),
         (["flow", "s.wav", "-o", "o.mp4"], "s.wav is not a video: there is a sound without a picture in it"),
         (["flow", "v.mp4", "-o", "o.gif"], "o.gif: a video is written as"),
         (["flow", "v.mp4", "-o", "o.mp4", "--frames", "1"], "--frames is 1"),

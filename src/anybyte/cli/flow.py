@@ -89,7 +89,9 @@ def _of_video(options: argparse.Namespace) -> int:
     frames = itertools.islice(video_frames(path, options.start), options.frames)
     head = list(itertools.islice(frames, 2))
     if len(head) < 2:
-        raise ValueError(f"{path} has one frame there: flow takes two pictures, or a video")
+        raise ValueError(
+            f"{path} has one frame from {options.start:g} s on: flow takes two pictures, or a video of several"
+        )
     height, width = head[0][1].shape[:2]
     VideoWriter(options.out, height, width, 1)  # refuses what it could not write later
     predictor = _predictor(options)
