@@ -134,7 +134,7 @@ def joint_section(results: Results) -> str:
     return "\n".join(
         [
             "## One model for pictures and sounds\n",
-            "Pictures of clothes as bare pixels and spoken digits as 16-bit WAV, 2,700 training files each, in one "
+            "Pictures of clothes as bare pixels and spoken digits as 8-bit WAV, 2,700 training files each, in one "
             "label space; every training file is seen equally often in all three runs (`small/joint/both`, "
             "`small/joint/clothes`, `small/joint/digits`). Test accuracy in percent:\n",
             markdown_table(("model", "300 test pictures", "300 test sounds"), rows),
@@ -164,12 +164,12 @@ def page(results: Results, notes: str, plots: Sequence[str]) -> str:
         "```bash\n"
         "python scripts/prepare_data.py all --data shared/data --out data\n"
         "anybyte reproduce small --data data --out runs/small --jobs 2\n"
-        "python scripts/reproduced_page.py runs/small/results --out docs/reproduced.md\n"
+        "python scripts/reproduced_page.py runs/small/results --out docs/reproduced.md --notes docs/reproduced_notes.md\n"
         "```\n",
         f"- {len(every)} runs, {sum(result['minutes'] for result in every):.0f} minutes of training in all, on "
         f"{'; '.join(hardware)}. Other work ran on the machine, so minutes are an upper bound; steps are the same for "
         "all rows of a table.",
-        "- Ours is accuracy on the held-out test part, looked at once, after training. ± is the standard deviation "
+        "- Ours is accuracy on the held-out test part, after training. ± is the standard deviation "
         "over seeds; rows without it are one run.",
         "- The paper's column: top-1 in the paper; with * that of the released weights, as their README states it. "
         "-: no source that could be read gives it.",
