@@ -164,7 +164,8 @@ def page(results: Results, notes: str, plots: Sequence[str]) -> str:
         "```bash\n"
         "python scripts/prepare_data.py all --data shared/data --out data\n"
         "anybyte reproduce small --data data --out runs/small --jobs 2\n"
-        "python scripts/reproduced_page.py runs/small/results --out docs/reproduced.md --notes docs/reproduced_notes.md\n"
+        "python scripts/reproduced_page.py runs/small/results --out docs/reproduced.md "
+        "--notes docs/reproduced_notes.md\n"
         "```\n",
         f"- {len(every)} runs, {sum(result['minutes'] for result in every):.0f} minutes of training in all, on "
         f"{'; '.join(hardware)}. Other work ran on the machine, so minutes are an upper bound; steps are the same for "
