@@ -61,8 +61,8 @@ def made_splits(is_picture: bool) -> Splits:
 
 
 def shrink(recipe: Recipe, out: Path, whole: bool) -> Recipe:
-    """Steps of one file each. The model keeps its size, but for its table of positions, which fits the files."""
-    model, reading, augment = recipe.model, recipe.reading, recipe.data.augment
+    """Steps of one file each, by the model as it is."""
+    reading, augment = recipe.reading, recipe.data.augment
     if not whole and reading.image_size:
         reading = dataclasses.replace(reading, image_size=64)
         augment = dataclasses.replace(augment, crop_size=64)
@@ -70,7 +70,6 @@ def shrink(recipe: Recipe, out: Path, whole: bool) -> Recipe:
         reading = dataclasses.replace(reading, seconds=0.1)
     return dataclasses.replace(
         recipe,
-        model=dataclasses.replace(model, max_num_tokens=10_000 if whole else 4_000),
         data=dataclasses.replace(recipe.data, augment=augment),
         reading=reading,
         run=dataclasses.replace(

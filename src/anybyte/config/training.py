@@ -13,10 +13,21 @@ from anybyte.config.tasks import ClassifyConfig, TaskConfig
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW with linear warm-up and cosine decay."""
+    """AdamW or LAMB, with linear warm-up and a schedule after it."""
 
+    optimizer: Literal["adamw", "lamb"] = "adamw"
+    """LAMB (You et al. 2020, arXiv 1904.00962) is the papers' choice for Perceivers."""
     learning_rate: float = 1e-3
     min_learning_rate: float = 2e-5
+    schedule: Literal["cosine", "flat_cosine", "steps", "constant"] = "cosine"
+    """After warm-up: half a cosine down to the minimum; the same after a flat part; a tenth at each of `drops`; or
+    nothing."""
+    flat: float = 0.5
+    """With `flat_cosine`: share of the run that is over when the cosine begins."""
+    drops: tuple[float, ...] = (0.7, 0.85, 0.95)
+    """With `steps`: shares of the run at which the learning rate is divided by ten (Jaegle et al. 2021: epochs 84, 102
+    and 114 of 120)."""
+    epsilon: float = 1e-8
     stem_scale: float = 1.0
     """Learning rate of the stem's kernel, relative to the rest. With k * dim inputs its weights are small, and equal
     steps move it much further; where bytes are noisy, less than 1 learns sooner."""
@@ -59,6 +70,9 @@ class RunConfig:
     """Stop when validation has not improved for this many validations."""
     resume: bool = True
     """Go on from the newest checkpoint in `out`, if there is one."""
+    init_from: str | None = None
+    """Folder of a model whose weights this one starts from: tensors of equal name and shape are taken, and the note
+    says which were not. None: from nothing."""
     tensorboard: bool = False
 
 

@@ -26,7 +26,8 @@ from anybyte.tasks import Examples
 from anybyte.train.card import describe_hardware, model_card
 from anybyte.train.checkpoint import Checkpointer, State, identify, read_checkpoint, remove_drafts, write_atomically
 from anybyte.train.data import NO_EPOCH, Deal, Part, Plan, Problem, load_parts
-from anybyte.train.jobs import SCHEMA, Data, Job, make_job
+from anybyte.train.jobs import Data, Job, make_job
+from anybyte.train.jobs.declared import SCHEMA
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
 from anybyte.train.settings import RECIPE, recipe_json
