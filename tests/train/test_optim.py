@@ -10,6 +10,8 @@ from torch import nn
 
 from anybyte.config import ByteFormerConfig, OptimConfig
 from anybyte.models.byteformer import ByteFormer
+from anybyte.models.zoo import create_model
+from anybyte.train.lamb import Lamb
 from anybyte.train.optim import MovingAverage, create_optimizer, learning_rate, set_learning_rate
 
 
@@ -41,6 +43,40 @@ def test_the_stems_kernel_learns_at_its_own_scale() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.4, 0.1, 0.4])
 
 
+def test_with_lamb_the_groups_are_the_same() -> None:
+    model = ByteFormer(ByteFormerConfig(dim=8, num_heads=2, depth=1, merge_after=()))
+    config = OptimConfig(optimizer="lamb", epsilon=1e-6, betas=(0.8, 0.99), stem_scale=0.25)
+    optimizer = create_optimizer(model, config, fused=True)
+    assert isinstance(optimizer, Lamb)
+    set_learning_rate(optimizer, 0.4)
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [
+        (0.4, 0.05),
+        (pytest.approx(0.1), 0.05),
+        (0.4, 0.0),
+    ]
+    assert all(group["eps"] == 1e-6 and group["betas"] == (0.8, 0.99) for group in optimizer.param_groups)
+
+
+def test_adamw_takes_the_epsilon() -> None:
+    optimizer = create_optimizer(nn.Linear(2, 2), OptimConfig(epsilon=1e-5))
+    assert all(group["eps"] == 1e-5 for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize("decay_tables", [False, True])
+@pytest.mark.parametrize("name", ["perceiver_io_learned", "perceiver_io_multimodal", "perceiver_io_language"])
+def test_what_of_a_perceiver_decays(name: str, decay_tables: bool) -> None:
+    """The released ImageNet settings decay all but biases and norms, positions included."""
+    with torch.device("meta"):
+        model = create_model(name)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = create_optimizer(model, OptimConfig(decay_tables=decay_tables)).param_groups
+    decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    plain = {name for name in names.values() if name.endswith("bias") or "norm" in name}
+    tables = {name for name in names.values() if "position" in name or "embedding" in name} - plain
+    assert decayed == set(names.values()) - plain - (set() if decay_tables else tables)
+    assert "latents" in decayed
+
+
 def test_learning_rate_rises_then_falls() -> None:
     config = OptimConfig(learning_rate=1.0, min_learning_rate=0.1, warmup_steps=10)
     rates = [learning_rate(step, 110, config) for step in range(110)]
@@ -49,6 +85,38 @@ def test_learning_rate_rises_then_falls() -> None:
     assert rates[59] == pytest.approx(0.55)
     assert rates[-1] == pytest.approx(0.1)
     assert learning_rate(500, 110, config) == pytest.approx(0.1)
+
+
+def test_flat_then_cosine() -> None:
+    """ImageNet: flat for half of the run, then a cosine to zero, without warm-up."""
+    config = OptimConfig(learning_rate=2e-3, min_learning_rate=0.0, warmup_steps=0, schedule="flat_cosine", flat=0.5)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[:50] == [2e-3] * 50
+    assert rates[50] == pytest.approx(1e-3 * (1 + math.cos(math.pi / 50)))
+    assert rates[74] == pytest.approx(1e-3)
+    assert rates[99] == pytest.approx(0.0, abs=1e-12)
+    assert rates[49:] == sorted(rates[49:], reverse=True)
+
+
+def test_warm_up_may_outlast_the_flat_part() -> None:
+    config = OptimConfig(learning_rate=1.0, min_learning_rate=0.0, warmup_steps=20, schedule="flat_cosine", flat=0.0)
+    cosine = OptimConfig(learning_rate=1.0, min_learning_rate=0.0, warmup_steps=20)
+    assert [learning_rate(n, 100, config) for n in range(100)] == [learning_rate(n, 100, cosine) for n in range(100)]
+
+
+def test_steps_fall_to_a_tenth() -> None:
+    """The original Perceiver: epochs 84, 102 and 114 of 120."""
+    config = OptimConfig(learning_rate=4e-3, warmup_steps=0, schedule="steps")
+    rates = {step: learning_rate(step, 1200, config) for step in (0, 839, 840, 1019, 1020, 1139, 1140, 1199)}
+    expected = [4e-3, 4e-3, 4e-4, 4e-4, 4e-5, 4e-5, 4e-6, 4e-6]
+    assert list(rates.values()) == pytest.approx(expected)
+
+
+def test_constant_after_warm_up() -> None:
+    config = OptimConfig(learning_rate=1e-3, warmup_steps=4, schedule="constant")
+    rates = [learning_rate(step, 20, config) for step in range(20)]
+    assert rates[:4] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3])
+    assert rates[4:] == [1e-3] * 16
 
 
 def test_learning_rate_of_a_run_shorter_than_its_warmup() -> None:

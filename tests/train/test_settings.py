@@ -11,7 +11,7 @@ import pytest
 from anybyte.config import Recipe
 from anybyte.recipes import get_recipe
 from anybyte.train.jobs import make_job
-from anybyte.train.settings import read_recipe, recipe_json
+from anybyte.train.settings import check_settings, read_recipe, recipe_json
 
 from .standins import make_splits, tiny_declared, tiny_recipe
 
@@ -26,6 +26,20 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path, name: str) -> None:
 def test_fields_left_out_are_the_usual_ones(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text('{"name": "short"}')
     assert read_recipe(tmp_path / "recipe.json") == Recipe(name="short")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"flat": 1.0}, "optim.flat must be at least 0 and below 1, got 1.0"),
+        ({"epsilon": 0.0}, "optim.epsilon must be positive and finite, got 0.0"),
+        ({"drops": (0.9, 0.7)}, r"optim.drops must be shares of the run between 0 and 1, .*, got \(0.9, 0.7\)"),
+        ({"drops": (0.5, 1.0)}, "optim.drops"),
+    ],
+)
+def test_settings_of_the_schedule_are_checked(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_settings(Recipe(optim=dataclasses.replace(Recipe().optim, **fields)))
 
 
 @pytest.mark.parametrize(

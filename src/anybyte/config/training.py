@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anybyte.config.byteformer import ByteFormerConfig
-from anybyte.config.data import DataConfig, ReadingConfig
+from anybyte.config.data import AnyReadingConfig, DataConfig, ReadingConfig
 from anybyte.config.perceiver import PerceiverConfig
 from anybyte.config.tasks import ClassifyConfig, TaskConfig
 
@@ -21,13 +21,14 @@ class OptimConfig:
     min_learning_rate: float = 2e-5
     schedule: Literal["cosine", "flat_cosine", "steps", "constant"] = "cosine"
     """After warm-up: half a cosine down to the minimum; the same after a flat part; a tenth at each of `drops`; or
-    nothing."""
+    nothing. The minimum is the cosines' alone."""
     flat: float = 0.5
     """With `flat_cosine`: share of the run that is over when the cosine begins."""
     drops: tuple[float, ...] = (0.7, 0.85, 0.95)
     """With `steps`: shares of the run at which the learning rate is divided by ten (Jaegle et al. 2021: epochs 84, 102
     and 114 of 120)."""
     epsilon: float = 1e-8
+    """Added to the root of the second moment."""
     stem_scale: float = 1.0
     """Learning rate of the stem's kernel, relative to the rest. With k * dim inputs its weights are small, and equal
     steps move it much further; where bytes are noisy, less than 1 learns sooner."""
@@ -35,6 +36,8 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05
     """Not applied to biases, norms, embeddings and positions."""
+    decay_tables: bool = False
+    """Apply weight decay to embeddings and positions as well: to all but biases and norms (Perceiver IO)."""
     clip_norm: float | None = 1.0
     label_smoothing: float = 0.1
     ema_decay: float | None = 0.9999
@@ -84,6 +87,6 @@ class Recipe:
     task: TaskConfig = field(default_factory=ClassifyConfig)
     model: ByteFormerConfig | PerceiverConfig = field(default_factory=ByteFormerConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    reading: AnyReadingConfig = field(default_factory=ReadingConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)

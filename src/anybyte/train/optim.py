@@ -1,4 +1,4 @@
-"""AdamW, its learning rate at each step, and the moving average of the weights."""
+"""The optimiser, its learning rate at each step, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from anybyte.config import OptimConfig
+from anybyte.train.lamb import Lamb
 
-_NOT_DECAYED = ("embedding", "position", "norm")
-"""Parts of a parameter's name that exempt it from weight decay, as does having one dimension or none."""
+_NORM = "norm"
+_TABLES = ("embedding", "position")
+"""Parts of a parameter's name that exempt it from weight decay, unless `decay_tables` is set."""
 _STEM_KERNEL = "stem.kernel"
 """The parameter whose learning rate `stem_scale` scales."""
 
 
-def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False) -> torch.optim.AdamW:
-    """AdamW with decay on weight matrices and kernels, and none on biases, norms, embeddings and positions.
+def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False) -> torch.optim.Optimizer:
+    """AdamW or LAMB, with decay on weight matrices and kernels, and none on biases and norms.
+
+    Embeddings and positions decay if `config.decay_tables` says so. Latents and learned queries always do.
 
     Args:
         model: whose parameters are to be trained.
-        config: learning rate, betas, decay.
-        fused: one kernel for all parameters; the quickest on a GPU.
+        config: which optimiser; learning rate, betas, decay.
+        fused: one kernel for all parameters, if the optimiser has one; the quickest on a GPU.
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     decayed: list[nn.Parameter] = []
@@ -32,7 +36,8 @@ def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        exempt = parameter.ndim <= 1 or id(parameter) in tables or any(part in name for part in _NOT_DECAYED)
+        is_table = id(parameter) in tables or any(part in name for part in _TABLES)
+        exempt = parameter.ndim <= 1 or _NORM in name or (is_table and not config.decay_tables)
         is_kernel = name.endswith(_STEM_KERNEL)
         (kernels if is_kernel else others if exempt else decayed).append(parameter)
     groups = [
@@ -40,9 +45,10 @@ def create_optimizer(model: nn.Module, config: OptimConfig, fused: bool = False)
         {"params": kernels, "weight_decay": config.weight_decay, "scale": config.stem_scale},
         {"params": others, "weight_decay": 0.0, "scale": 1.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas, fused=fused
-    )
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "lamb":
+        return Lamb(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -52,14 +58,22 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:
-    """The learning rate of step `step` (from 0): linear warm-up, then half a cosine down to the minimum at the end.
+    """The learning rate of step `step` (from 0): linear warm-up, then what `config.schedule` says.
 
-    Warm-up takes a fifth of all steps at most, so that a short run does not consist of it.
+    Warm-up takes a fifth of all steps at most, so that a short run does not consist of it. A cosine is half a period
+    long and reaches the minimum in the last step; the minimum is its alone.
     """
     warmup = min(config.warmup_steps, total_steps // 5)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
-    done = min(1.0, (step - warmup + 1) / max(1, total_steps - warmup))
+    if config.schedule == "constant":
+        return config.learning_rate
+    if config.schedule == "steps":
+        return config.learning_rate * 0.1 ** sum(step >= round(drop * total_steps) for drop in config.drops)
+    begin = warmup if config.schedule == "cosine" else max(warmup, round(config.flat * total_steps))
+    if step < begin:
+        return config.learning_rate
+    done = min(1.0, (step - begin + 1) / max(1, total_steps - begin))
     span = config.learning_rate - config.min_learning_rate
     return config.min_learning_rate + span * (1 + math.cos(math.pi * done)) / 2
 
