@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import av
 import numpy as np
@@ -40,6 +40,10 @@ _CODECS = ("libx264", "libopenh264", "mpeg4")
 """Video codecs to write, best first: which of them there are depends on how libav was built."""
 _NO_VIDEO = ("ansi", "bintext", "xbin", "idf")
 """libav draws any text as a video of a terminal."""
+
+
+_File: TypeAlias = "str | Stored"
+"""A path, or a file in memory; as a string it is the name for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,37 @@ class Clip:
             raise ValueError(f"samples are float32 [N], not {self.samples.dtype} {list(self.samples.shape)}")
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A video that is in memory.
+
+    Attributes:
+        data: the whole file.
+        name: what to call it in an error.
+    """
+
+    data: bytes
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What can be known of a video without decoding it.
+
+    Attributes:
+        seconds: from the first frame to the end of the last, by their time stamps.
+        has_sound: whether there is a sound track.
+    """
+
+    seconds: float
+    has_sound: bool
+
+
 def read_clip(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Stored,
     start: float = 0.0,
     frames: int = 16,
     size: tuple[int, int] | None = (224, 224),
@@ -80,7 +113,7 @@ def read_clip(
     At each of the wanted times the frame is taken that is being shown then.
 
     Args:
-        path: a file in any format that libav reads.
+        path: a file in any format that libav reads, or one that is in memory.
         start: seconds after the first frame.
         frames: how many.
         size: height and width: the largest part of this shape in the middle is resized. None: as they are.
@@ -98,9 +131,31 @@ def read_clip(
     if not (math.isfinite(frame_rate) and frame_rate > 0):
         raise ValueError(f"frame_rate is {frame_rate}, expected a positive number")
     times = [start + number / frame_rate for number in range(frames)]
-    origin, pictures = _pick_frames(os.fspath(path), times, size)
-    samples, notes = _read_sound(os.fspath(path), origin + start, round(frames / frame_rate * rate), rate)
+    file = _stored(path)
+    origin, pictures = _pick_frames(file, times, size)
+    samples, notes = _read_sound(file, origin + start, round(frames / frame_rate * rate), rate)
     return Clip(np.stack(pictures), samples, frame_rate, rate, notes)
+
+
+def probe(path: str | os.PathLike[str] | Stored) -> Probe:
+    """What can be known of a video without decoding it.
+
+    Raises:
+        ValueError: not a video, or a damaged one; the message names the file.
+        OSError: the file cannot be read.
+    """
+    file = _stored(path)
+    with _opened(file, "video") as (container, stream):
+        sounds = bool(container.streams.audio)
+        first, end = math.inf, -math.inf
+        try:
+            for packet in container.demux(stream):
+                if packet.pts is not None and packet.time_base is not None:
+                    first = min(first, packet.pts * packet.time_base)
+                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        except av.error.FFmpegError as error:
+            raise ValueError(f"{file} is damaged: {error.strerror}") from error
+    return Probe(max(0.0, float(end - first)) if end > first else 0.0, sounds)
 
 
 def video_frames(path: str | os.PathLike[str], start: float = 0.0) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -211,7 +266,9 @@ class VideoWriter:
             self.path.write_bytes(self._data.getvalue())
 
 
-def _pick_frames(path: str, times: list[float], size: tuple[int, int] | None) -> tuple[float, list[NDArray[np.uint8]]]:
+def _pick_frames(
+    path: _File, times: list[float], size: tuple[int, int] | None
+) -> tuple[float, list[NDArray[np.uint8]]]:
     """The time stamp of the first frame of the file, and the pixels of the frames at `times` after it."""
     picked: list[NDArray[np.uint8]] = []
     shown: av.VideoFrame | None = None
@@ -249,7 +306,7 @@ def _pick_frames(path: str, times: list[float], size: tuple[int, int] | None) ->
     return origin, picked
 
 
-def _shown_from(path: str, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
+def _shown_from(path: _File, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
     """The frame on show `start` seconds after the first one, and all that follow; each with the time of the first."""
     with _opened(path, "video") as (container, stream):
         frames = _decoded(container, stream, path)
@@ -273,7 +330,7 @@ def _shown_from(path: str, start: float) -> Iterator[tuple[float, av.VideoFrame]
             yield origin, shown
 
 
-def _sought(container: Any, stream: Any, path: str, time: float) -> Iterator[Any]:
+def _sought(container: Any, stream: Any, path: _File, time: float) -> Iterator[Any]:
     """The frames from some place at or before `time` on, in the file's own time."""
 
     container.seek(math.floor(time / stream.time_base), stream=stream)
@@ -285,7 +342,7 @@ def _sought(container: Any, stream: Any, path: str, time: float) -> Iterator[Any
     return itertools.chain([first], frames)
 
 
-def _read_sound(path: str, begin: float, count: int, rate: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _read_sound(path: _File, begin: float, count: int, rate: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """`count` samples from `begin` on, in the file's own time, and what is to be said of them."""
     with _opened(path, "audio") as (container, stream):
         if stream is None:
@@ -317,19 +374,31 @@ def _read_sound(path: str, begin: float, count: int, rate: int) -> tuple[NDArray
     return samples, ()
 
 
+def _stored(path: str | os.PathLike[str] | Stored) -> _File:
+    return path if isinstance(path, Stored) else os.fspath(path)
+
+
+def _begin(path: _File) -> bytes:
+    """The first byte of a file. What cannot be read is an OSError here that names the path."""
+    if isinstance(path, Stored):
+        return path.data[:1]
+    with open(path, "rb") as file:
+        return file.read(1)
+
+
 @contextmanager
-def _opened(path: str, kind: Literal["video", "audio"]) -> Iterator[tuple[Any, Any]]:
+def _opened(path: _File, kind: Literal["video", "audio"]) -> Iterator[tuple[Any, Any]]:
     """A container and its main stream of a kind; None if there is no sound.
 
     Raises:
         ValueError: not a video; the message names the file and says what it is instead.
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:  # what cannot be read is an OSError here that names the path
-        if not file.read(1):
-            raise ValueError(f"{path} is empty: expected a video")
+    if not _begin(path):
+        raise ValueError(f"{path} is empty: expected a video")
     try:
-        container = av.open(path, metadata_errors="ignore")
+        source = io.BytesIO(path.data) if isinstance(path, Stored) else path
+        container = av.open(source, metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise ValueError(f"{path} is not a video, or a damaged one: {error.strerror}") from error
     with container:
@@ -345,7 +414,7 @@ def _opened(path: str, kind: Literal["video", "audio"]) -> Iterator[tuple[Any, A
         yield container, stream
 
 
-def _decoded(container: Any, stream: Any, path: str) -> Iterator[Any]:
+def _decoded(container: Any, stream: Any, path: _File) -> Iterator[Any]:
     """The frames of a stream from where the container stands."""
     try:
         yield from container.decode(stream)
@@ -353,7 +422,7 @@ def _decoded(container: Any, stream: Any, path: str) -> Iterator[Any]:
         raise ValueError(f"{path} is damaged: {error.strerror}") from error
 
 
-def _time(frame: av.VideoFrame | av.AudioFrame, path: str) -> float:
+def _time(frame: av.VideoFrame | av.AudioFrame, path: _File) -> float:
     if frame.time is None:
         raise ValueError(f"{path} has frames without a time stamp: nobody knows when they are shown")
     return float(frame.time)
