@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from anybyte.config.flow import FlowConfig
+
 LossKind = Literal["cross_entropy", "binary_cross_entropy", "l1", "mse"]
 
 
@@ -45,4 +47,28 @@ class DeclaredConfig:
     """One for each output that is trained."""
 
 
-TaskConfig = ClassifyConfig | DeclaredConfig
+@dataclass(frozen=True, kw_only=True)
+class MaskedConfig:
+    """Which words are missing from a text? A masked language model (Jaegle et al. 2022, section 4.1)."""
+
+    kind: Literal["masked"] = field(default="masked", init=False)
+    pieces: str | None = None
+    """File of a SentencePiece model (`anybyte tokenizer train`), whose pieces are read. None: bytes are."""
+    probability: float = 0.15
+    """Of each white-space word to be masked, with all of its bytes or pieces."""
+    length: int | None = None
+    """Bytes of an example. None: as many as the model reads; of pieces, six times as many, the rest being cut."""
+    packed: int = 10
+    """Documents, in random order, that are put together before an example is cut out of them."""
+    short_share: float = 0.0
+    """Share of the training examples in which single bytes or pieces are masked, not whole words: an easier task, from
+    which small models learn sooner what stands beside what."""
+    held_out: float = 0.05
+    """Share at the end of each document that is for validation, where no file's name says valid or test."""
+    crops: int | None = None
+    """Examples of an epoch. None: as many as the text is long; of streams, which have no length, 100,000."""
+    max_val: int | None = 1024
+    """Examples of a validation, evenly spread over the text. None: all of it."""
+
+
+TaskConfig = ClassifyConfig | DeclaredConfig | MaskedConfig | FlowConfig

@@ -21,12 +21,12 @@ def open_folder(origin: str, root: Path) -> Listing:
         OSError: something in it cannot be read.
         ValueError: no class folders, or an empty one.
     """
-    records = label_by_folder(origin, ((name, size, name) for name, size in _walk(root)))
+    records = label_by_folder(origin, ((name, size, name) for name, size in walk(root)))
     _refuse_empty_classes(origin, root, records)
     return Listing.of(origin, records, FileStore(str(root.absolute())))
 
 
-def _walk(folder: Path, below: str = "") -> Iterator[tuple[str, int]]:
+def walk(folder: Path, below: str = "") -> Iterator[tuple[str, int]]:
     """Name and size of every file, names relative to the first folder. Links to folders are followed near the top."""
     with os.scandir(folder) as found:
         for item in found:
@@ -34,7 +34,7 @@ def _walk(folder: Path, below: str = "") -> Iterator[tuple[str, int]]:
             if is_junk(item.name):
                 continue
             if item.is_dir(follow_symlinks=below.count("/") < 2):
-                yield from _walk(Path(item.path), f"{name}/")
+                yield from walk(Path(item.path), f"{name}/")
             elif not item.is_dir():
                 yield name, item.stat().st_size
 

@@ -165,7 +165,7 @@ def parts_of_shards(shards: Sequence[Path]) -> dict[Path, tuple[str, Part | None
     """
     root = os.path.commonpath([shard.parent.absolute() for shard in shards])
     names = {shard: shard.absolute().relative_to(root).as_posix() for shard in shards}
-    parts = {shard: _announced(name) for shard, name in names.items()}
+    parts = {shard: announced_part(name) for shard, name in names.items()}
     if len(set(parts.values())) > 1 and None in parts.values():
         stranger = next(shard for shard, part in parts.items() if part is None)
         raise ValueError(f"{stranger}: cannot tell whether this is train, val or test, as the files beside it can")
@@ -173,7 +173,7 @@ def parts_of_shards(shards: Sequence[Path]) -> dict[Path, tuple[str, Part | None
     return {shard: (names[shard], parts[shard] if split else None) for shard in shards}
 
 
-def _announced(name: str) -> Part | None:
+def announced_part(name: str) -> Part | None:
     """The part whose word stands in a path, in a folder rather than in the file's name, and only if it is one part."""
     for word in name.lower().split("/"):
         parts = {_PART_WORDS[piece] for piece in re.findall(r"[a-z]+", word) if piece in _PART_WORDS}

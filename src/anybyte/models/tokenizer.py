@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 SPECIALS = {"[PAD]": 0, "[BOS]": 1, "[EOS]": 2, "[MASK]": 3, "[CLS]": 4, "[SEP]": 5}
@@ -58,6 +59,10 @@ class ByteTokenizer:
         if self.wrap:
             ids = np.concatenate([[SPECIALS["[CLS]"]], ids, [SPECIALS["[SEP]"]]])
         return torch.from_numpy(ids.astype(np.int64))
+
+    def split(self, data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids [bytes] of bare bytes, and where they begin and end: as a `PieceTokenizer` does, of any length."""
+        return _byte_ids(data), np.arange(len(data) + 1)
 
     def encode_batch(
         self, texts: Sequence[str | bytes], pad_to: int | Literal["longest"] = "longest"

@@ -17,6 +17,7 @@ from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
 from anybyte.recipes.small import cifar10, fashion_mnist, fashion_mnist_perceiver, fsdd
 from anybyte.recipes.small import joint as small_joint
+from anybyte.recipes.small import language as small_language
 from anybyte.recipes.small.twins import TWINS
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -31,6 +32,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
+    "small/language_bytes": small_language.bytes_,
+    "small/language_pieces": small_language.pieces,
 }
 """Name -> the function that returns the recipe."""
 

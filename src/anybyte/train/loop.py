@@ -20,6 +20,7 @@ import torch
 from accelerate.utils import gather_object
 
 from anybyte.config import PerceiverConfig, Recipe
+from anybyte.models.pieces import PIECES
 from anybyte.models.pretrained import CARD, CONFIG, LABELS, READING, WEIGHTS
 from anybyte.models.zoo import class_of
 from anybyte.tasks import Examples
@@ -323,7 +324,7 @@ class Loop:
 
 def _remove_model(folder: Path) -> None:
     """Removes a model, and its folder if nothing else is in it."""
-    for name in (CONFIG, WEIGHTS, LABELS, READING, CARD, SCHEMA):
+    for name in (CONFIG, WEIGHTS, LABELS, READING, CARD, SCHEMA, PIECES):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -355,6 +356,6 @@ def _write_results(job: Job, state: State, hardware: str) -> None:
     best = metadata["state"]["best"]
     card = model_card(recipe, job.purpose, best, seconds=state.seconds, model=model, hardware=hardware)
     model.save_pretrained(out / "model", labels=job.labels, card=card, reading=recipe.reading)
-    for name, text in job.files.items():
-        write_atomically(out / "model" / name, text.encode())
+    for name, content in job.files.items():
+        write_atomically(out / "model" / name, content.encode() if isinstance(content, str) else content)
     draw_curves(read_log(out / "log.jsonl"), out / "curves.png")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anybyte.config import ClassifyConfig, DeclaredConfig, Recipe
+from anybyte.config import ClassifyConfig, DeclaredConfig, MaskedConfig, Recipe
 from anybyte.train.jobs.declared import declared
 from anybyte.train.jobs.files import classify
 from anybyte.train.jobs.job import Data, Job
+from anybyte.train.jobs.language import masked
 from anybyte.train.settings import check_settings
 
 __all__ = ["Data", "Job", "make_job"]
@@ -28,5 +29,9 @@ def make_job(recipe: Recipe, data: Data | None = None) -> Job:
     return _JOBS[type(recipe.task)](recipe, data)
 
 
-_JOBS: dict[type, Callable[[Recipe, Data | None], Job]] = {ClassifyConfig: classify, DeclaredConfig: declared}
+_JOBS: dict[type, Callable[[Recipe, Data | None], Job]] = {
+    ClassifyConfig: classify,
+    DeclaredConfig: declared,
+    MaskedConfig: masked,
+}
 """Kind of task -> what makes a job of it."""

@@ -35,7 +35,7 @@ class Job:
     val: Examples
     purpose: str
     labels: tuple[str, ...] | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
