@@ -7,7 +7,18 @@ field can be set from the command line (`anybyte train small/fsdd_wav --optim.le
 from __future__ import annotations
 
 from anybyte.config.byteformer import ByteFormerConfig
-from anybyte.config.data import AugmentConfig, DataConfig, PrivacyConfig, ReadingConfig
+from anybyte.config.data import (
+    AnyReadingConfig,
+    AugmentConfig,
+    ClipConfig,
+    DataConfig,
+    PixelsConfig,
+    PointsConfig,
+    PrivacyConfig,
+    ReadingConfig,
+    SoundConfig,
+)
+from anybyte.config.flow import FlowConfig, MadeFlowConfig
 from anybyte.config.perceiver import (
     ArrayInputConfig,
     AttentionConfig,
@@ -24,6 +35,7 @@ from anybyte.config.perceiver import (
     ImageInputConfig,
     InputConfig,
     LabelInputConfig,
+    LatentGridConfig,
     LearnedPositionsConfig,
     LinearStemConfig,
     MelInputConfig,
@@ -36,10 +48,11 @@ from anybyte.config.perceiver import (
     TokenOutputConfig,
     VideoInputConfig,
 )
-from anybyte.config.tasks import ClassifyConfig, DeclaredConfig, LossConfig, TaskConfig
+from anybyte.config.tasks import ClassifyConfig, DeclaredConfig, LossConfig, MaskedConfig, TaskConfig
 from anybyte.config.training import OptimConfig, Recipe, RunConfig
 
 __all__ = [
+    "AnyReadingConfig",
     "ArrayInputConfig",
     "AttentionConfig",
     "AudioInputConfig",
@@ -49,10 +62,12 @@ __all__ = [
     "BytesInputConfig",
     "ClassOutputConfig",
     "ClassifyConfig",
+    "ClipConfig",
     "ConvStemConfig",
     "DataConfig",
     "DeclaredConfig",
     "EntityOutputConfig",
+    "FlowConfig",
     "FlowInputConfig",
     "FlowOutputConfig",
     "FourierPositionsConfig",
@@ -60,13 +75,18 @@ __all__ = [
     "ImageInputConfig",
     "InputConfig",
     "LabelInputConfig",
+    "LatentGridConfig",
     "LearnedPositionsConfig",
     "LinearStemConfig",
     "LossConfig",
+    "MadeFlowConfig",
+    "MaskedConfig",
     "MelInputConfig",
     "OptimConfig",
     "OutputConfig",
     "PerceiverConfig",
+    "PixelsConfig",
+    "PointsConfig",
     "PointsInputConfig",
     "PooledOutputConfig",
     "PositionsConfig",
@@ -74,6 +94,7 @@ __all__ = [
     "ReadingConfig",
     "Recipe",
     "RunConfig",
+    "SoundConfig",
     "TaskConfig",
     "TokenInputConfig",
     "TokenOutputConfig",
