@@ -1,16 +1,19 @@
 """Files of any length as one batch: their bytes end to end, and how many belong to each.
 
-Nothing is padded: a batch of a 1 kB and a 150 kB file holds 151 kB of uint8, not two rows of int32.
+Nothing is padded: a batch of a 1 kB and a 150 kB file holds 151 kB of uint8, not two rows of int32. What is decoded to
+arrays is stacked.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 PADDING = 256
@@ -18,6 +21,12 @@ PADDING = 256
 
 VOCABULARY = 257
 """Rows of a byte embedding: 256 bytes and the padding entry."""
+
+Data: TypeAlias = bytes | bytearray | memoryview | NDArray[Any] | Mapping[str, NDArray[Any]]
+"""What a model reads of one file: bytes, an array, or arrays by the names of the model's inputs."""
+
+Batch: TypeAlias = "ByteBatch | Tensor | dict[str, Tensor]"
+"""What a model reads of several files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,3 +120,41 @@ class ByteBatch:
 def _contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
     """The same bytes side by side: a memoryview may step over some."""
     return data.tobytes() if isinstance(data, memoryview) and not data.c_contiguous else data
+
+
+def make_batch(items: Sequence[Data]) -> Batch:
+    """Several files as one batch: byte strings as a `ByteBatch`, arrays stacked along a new first axis.
+
+    Raises:
+        ValueError: they are not of one form; the message says which there are.
+    """
+    forms = list(dict.fromkeys(form_of(item) for item in items))
+    if len(forms) != 1:
+        raise ValueError(f"a batch holds data of one form, got {' and '.join(map(str, forms)) or 'none'}")
+    first = items[0]
+    if isinstance(first, Mapping):
+        return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in first}  # type: ignore[index]
+    if isinstance(first, np.ndarray):
+        return torch.from_numpy(np.stack(items))  # type: ignore[arg-type]
+    return ByteBatch.from_bytes(items)  # type: ignore[arg-type]
+
+
+def form_of(data: Data) -> Hashable:
+    """What data must have in common to stand in one batch: nothing for bytes, types and shapes for arrays."""
+    if isinstance(data, Mapping):
+        return tuple((name, form_of(data[name])) for name in sorted(data))
+    return (data.dtype.name, data.shape) if isinstance(data, np.ndarray) else "bytes"
+
+
+def num_bytes(data: Any) -> int:
+    """Bytes of what a model reads of one example."""
+    if isinstance(data, Mapping):
+        return sum(map(num_bytes, data.values()))
+    return int(data.nbytes) if isinstance(data, np.ndarray | np.generic) else len(data)
+
+
+def to_device(batch: Batch, device: torch.device | str) -> Batch:
+    """The same batch on a device."""
+    if isinstance(batch, dict):
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+    return batch.to(device)

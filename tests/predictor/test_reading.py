@@ -18,7 +18,7 @@ from anybyte.models.pretrained import read_reading
 from anybyte.models.zoo import load_pretrained
 from anybyte.privacy.keys import create_key
 from anybyte.privacy.permutation import Permutation
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading
 from tests.tiny_model import LABELS, save_tiny_model
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 16, 3), dtype=np.uint8)
@@ -50,7 +50,7 @@ def save_with(plain: Path, folder: Path, reading: ReadingConfig) -> Path:
 def test_files_are_read_as_the_folder_says(plain: Path, tmp_path: Path, config: ReadingConfig) -> None:
     folder = save_with(plain, tmp_path / "model", config)
     assert read_reading(folder) == config
-    reading, files = Reading(config), [PNG, WAV]
+    reading, files = ByteReading(config), [PNG, WAV]
     expected = load(plain).classify([reading(data, "") for data in files], top=6)
     assert load(folder).classify(files, top=6) == expected
     assert load(plain).classify(files, top=6) != expected
@@ -119,7 +119,7 @@ def test_text_in_place_of_settings_is_named(plain: Path, tmp_path: Path) -> None
 
 def test_the_key_of_training_stays_out_of_the_folder(plain: Path, tmp_path: Path) -> None:
     key = create_key(tmp_path / "my.key")
-    config = Reading(ReadingConfig(privacy=PrivacyConfig(permutation=True, key=str(tmp_path / "my.key")))).config
+    config = ByteReading(ReadingConfig(privacy=PrivacyConfig(permutation=True, key=str(tmp_path / "my.key")))).config
     folder = save_with(plain, tmp_path / "model", config)
     text = (folder / "reading.json").read_text()
     assert "my.key" not in text

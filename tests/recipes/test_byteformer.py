@@ -17,7 +17,7 @@ from anybyte.files.media import encode_audio, encode_image
 from anybyte.files.sources import Entry, Splits
 from anybyte.models.pretrained import read_reading
 from anybyte.models.zoo import class_of, create_model
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading
 from anybyte.recipes import get_recipe, list_recipes, recipe_function
 from anybyte.recipes.byteformer.published import PUBLISHED
 from anybyte.recipes.byteformer.tables import TABLES, table
@@ -110,7 +110,7 @@ def test_settings_are_the_papers(name: str) -> None:
             assert model.kernel_size == int(word[1:])
         if word[0] == "w" and word[1:].isdigit():
             assert model.window_sizes == int(word[1:])
-    Reading(recipe.reading, recipe.data.augment)
+    ByteReading(recipe.reading, recipe.data.augment)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_settings_are_the_papers(name: str) -> None:
 def test_files_have_the_lengths_of_the_paper(name: str, length: int) -> None:
     recipe = get_recipe(name)
     data = made_splits("imagenet" in name).train.read(1)
-    assert len(Reading(recipe.reading)(data, name)) == length
+    assert len(ByteReading(recipe.reading)(data, name)) == length
 
 
 EXACT = [name for name in NAMES if re.search(r"(\(|, )[\d,]+ bytes\)", recipe_function(name).__doc__ or "")]
@@ -139,7 +139,7 @@ EXACT = [name for name in NAMES if re.search(r"(\(|, )[\d,]+ bytes\)", recipe_fu
 def test_a_row_says_how_long_its_files_are(name: str) -> None:
     about = recipe_function(name).__doc__ or ""
     data = made_splits(is_picture=True).train.read(0)
-    assert f"{len(Reading(get_recipe(name).reading)(data, name)):,} bytes)" in about
+    assert f"{len(ByteReading(get_recipe(name).reading)(data, name)):,} bytes)" in about
 
 
 @pytest.mark.parametrize(("kernel_size", "millions"), [(4, 6.17), (8, 6.32), (16, 6.62), (32, 7.21)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anybyte.config import AugmentConfig, ReadingConfig
 from anybyte.files.media import encode_audio, encode_image
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading
 from anybyte.tasks import Sample
 from anybyte.tasks.classify import Classify
 from anybyte.train.data import NO_EPOCH, Deal, Files, Keyed, Part, Plan, Problem, load_parts, planned_sizes
@@ -89,7 +89,9 @@ def noisy_sounds(count: int) -> MemorySource:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # torch forks its workers
 def test_augmentation_is_a_files_own() -> None:
-    files = Files(noisy_sounds(12), Reading(ReadingConfig(format="wav:s16"), AugmentConfig(gain_db=6, noise_db=-20)))
+    files = Files(
+        noisy_sounds(12), ByteReading(ReadingConfig(format="wav:s16"), AugmentConfig(gain_db=6, noise_db=-20))
+    )
     plan = Plan(files.sizes(), 4, 10**6, 0)
     task, runs = Classify(files.source.classes), []
     for workers, world in ((0, 1), (2, 1), (0, 2)):
@@ -107,7 +109,7 @@ def test_augmentation_is_a_files_own() -> None:
 
 
 def test_validation_files_are_not_augmented() -> None:
-    files = Files(noisy_sounds(1), Reading(augment=AugmentConfig(gain_db=6)))
+    files = Files(noisy_sounds(1), ByteReading(augment=AugmentConfig(gain_db=6)))
     keyed = Keyed(files, seed=0)
     (_, plain), (_, changed) = keyed[NO_EPOCH, 0], keyed[0, 0]
     assert isinstance(plain, Sample)
@@ -116,7 +118,7 @@ def test_validation_files_are_not_augmented() -> None:
 
 
 def test_a_bad_file_is_named_and_left_out_of_its_part() -> None:
-    files = Files(MemorySource([*make_files(3, 0), ("empty", 0, b"")], broken=["low/0-0"]), Reading())
+    files = Files(MemorySource([*make_files(3, 0), ("empty", 0, b"")], broken=["low/0-0"]), ByteReading())
     deal = Deal(Plan(np.ones(4, dtype=np.int64), 4, 100, 0), [NO_EPOCH], 0, 1, 1)
     (part,) = load_parts(files, Classify(files.source.classes), deal, seed=0)
     assert isinstance(part, Part)
@@ -126,7 +128,7 @@ def test_a_bad_file_is_named_and_left_out_of_its_part() -> None:
 
 
 def test_a_part_without_files_is_a_placeholder() -> None:
-    files = Files(MemorySource(make_files(2, 0), broken=["low/0-0", "middle/0-1"]), Reading())
+    files = Files(MemorySource(make_files(2, 0), broken=["low/0-0", "middle/0-1"]), ByteReading())
     plan = Plan(np.ones(2, dtype=np.int64), 2, 100, 0)
     for deal in (Deal(plan, [0], 2, 3, 1), Deal(plan, [0], 0, 1, 1)):  # dealt nothing; dealt only bad files
         (part,) = load_parts(files, Classify(files.source.classes), deal, seed=0)
@@ -142,21 +144,21 @@ def test_problem_names_a_file_once() -> None:
 class TestPlannedSizes:
     def test_as_stored(self) -> None:
         source = MemorySource(make_files(50, 0))
-        assert planned_sizes(source, Reading()).tolist() == [entry.size for entry in source.entries]
+        assert planned_sizes(source, ByteReading()).tolist() == [entry.size for entry in source.entries]
 
     def test_encoded_to_one_size(self) -> None:
         rng = np.random.default_rng(0)
         pictures = [rng.integers(0, 1 + 50 * n, (8, 8, 3), dtype=np.uint8) for n in range(5)]
         source = MemorySource([(f"{n}.png", n % 3, encode_image(p, "png")) for n, p in enumerate(pictures)])
-        transform = Reading(ReadingConfig(format="tiff"))
+        transform = ByteReading(ReadingConfig(format="tiff"))
         assert set(planned_sizes(source, transform)) == {len(transform(source.read(0), "", None))}
 
     def test_encoded_to_sizes_that_follow_the_stored_ones(self) -> None:
         source = noisy_sounds(60)
-        transform = Reading(ReadingConfig(format="wav:s16"))
+        transform = ByteReading(ReadingConfig(format="wav:s16"))
         exact = np.array([len(transform(source.read(index), "", None)) for index in range(60)])
         assert planned_sizes(source, transform) == pytest.approx(exact, rel=0.1)
 
     def test_broken_files_do_not_matter(self) -> None:
         source = MemorySource(make_files(3, 0), broken=[name for name, _, _ in make_files(3, 0)])
-        assert planned_sizes(source, Reading()).tolist() == [entry.size for entry in source.entries]
+        assert planned_sizes(source, ByteReading()).tolist() == [entry.size for entry in source.entries]

@@ -16,7 +16,7 @@ from anybyte.batch import ByteBatch
 from anybyte.config import AugmentConfig, ReadingConfig
 from anybyte.files.media import Audio, Image, decode, encode_audio, encode_image
 from anybyte.files.sources import Splits
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading
 from anybyte.tasks import Sample
 from anybyte.tasks.classify import Classify, MixedLabel, MixedLabels
 from anybyte.train.data import NO_EPOCH, Deal, Files, Keyed, Plan, load_parts
@@ -42,10 +42,10 @@ def picture(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def mix(first: bytes, second: bytes, weight: float, reading: Reading | None = None) -> Image | Audio:
-    mixed = (reading or Reading()).mix(first, "a", second, "b", weight, np.random.default_rng(0))
+def mix(first: bytes, second: bytes, weight: float, reading: ByteReading | None = None) -> Image | Audio:
+    mixed = (reading or ByteReading()).mix(first, "a", second, "b", weight, np.random.default_rng(0))
     assert mixed is not None
-    return decode(mixed)
+    return decode(mixed.data)
 
 
 def test_pictures_are_mixed_pixel_by_pixel() -> None:
@@ -68,7 +68,7 @@ def test_pictures_of_two_sizes_need_one_size_to_be_mixed() -> None:
     first, second = encode_image(picture(6, 5, 3), "png"), encode_image(picture(9, 9, 3), "png")
     with pytest.raises(ValueError, match=r"^a, b: augment\.mixup .* not 5 x 6 and 9 x 9: set reading\.image_size"):
         mix(first, second, 0.5)
-    for reading in (Reading(ReadingConfig(image_size=8)), Reading(augment=AugmentConfig(crop_size=8))):
+    for reading in (ByteReading(ReadingConfig(image_size=8)), ByteReading(augment=AugmentConfig(crop_size=8))):
         image = mix(first, second, 0.5, reading)
         assert isinstance(image, Image)
         assert image.pixels.shape == (8, 8, 3)
@@ -93,7 +93,7 @@ def test_sounds_are_mixed_at_the_first_ones_length_rate_and_channels() -> None:
 @pytest.mark.parametrize("other", [b"plain text", encode_image(picture(4, 4), "png"), b"RIFF\0\0\0\0WAVEfmt "])
 def test_what_does_not_go_with_a_file_leaves_it_alone(other: bytes) -> None:
     (_, _, data) = sounds(1)[0]
-    assert Reading().mix(data, "a", other, "b", 0.5, np.random.default_rng(0)) is None
+    assert ByteReading().mix(data, "a", other, "b", 0.5, np.random.default_rng(0)) is None
 
 
 def test_the_loss_of_a_mixed_file_is_that_of_a_soft_label() -> None:
@@ -115,7 +115,7 @@ def test_the_loss_of_a_mixed_file_is_that_of_a_soft_label() -> None:
 
 
 def test_every_file_is_mixed_by_its_own_randomness() -> None:
-    files = Files(MemorySource(sounds(12)), Reading(augment=MIXUP))
+    files = Files(MemorySource(sounds(12)), ByteReading(augment=MIXUP))
     first, again = Keyed(files, seed=5), pickle.loads(pickle.dumps(Keyed(files, seed=5)))
     labels = []
     for epoch in (0, 1):
@@ -137,7 +137,7 @@ def test_every_file_is_mixed_by_its_own_randomness() -> None:
 
 
 def test_the_share_of_mixed_files_and_their_weights_are_as_asked_for() -> None:
-    files = Files(MemorySource(sounds(12)), Reading(augment=AugmentConfig(mixup=0.3, mixup_alpha=0.1)))
+    files = Files(MemorySource(sounds(12)), ByteReading(augment=AugmentConfig(mixup=0.3, mixup_alpha=0.1)))
     keyed = Keyed(files, seed=0)
     labels = [keyed[epoch, index][1].label for epoch in range(40) for index in range(12)]
     mixed = [label for label in labels if isinstance(label, MixedLabel)]
@@ -146,7 +146,7 @@ def test_the_share_of_mixed_files_and_their_weights_are_as_asked_for() -> None:
 
 
 def test_validation_files_are_never_mixed() -> None:
-    files = Files(MemorySource(sounds(6)), Reading(augment=MIXUP))
+    files = Files(MemorySource(sounds(6)), ByteReading(augment=MIXUP))
     for index in range(6):
         _, sample = Keyed(files, seed=0)[NO_EPOCH, index]
         assert isinstance(sample, Sample)
@@ -156,7 +156,7 @@ def test_validation_files_are_never_mixed() -> None:
 def test_a_file_whose_partner_cannot_be_read_stands_alone_and_the_partner_is_named_in_its_turn() -> None:
     broken = sounds(4)[1:]
     source = MemorySource(sounds(4), broken=[name for name, _, _ in broken])
-    files = Files(source, Reading(augment=MIXUP))
+    files = Files(source, ByteReading(augment=MIXUP))
     deal = Deal(Plan(files.sizes(), 4, 10**6, 0), [0], 0, 1, 1)
     for seed in range(4):
         (part,) = load_parts(files, Classify(CLASSES), deal, seed=seed)

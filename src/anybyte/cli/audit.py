@@ -22,13 +22,13 @@ from anybyte.evaluate.audit_material import Material, Part, collect, draw
 from anybyte.evaluate.audit_report import Audit, Section, tabulate, write_audit
 from anybyte.evaluate.runner import evaluate
 from anybyte.files.sources import Source, open_source, open_splits
-from anybyte.models.pretrained import read_reading
+from anybyte.models.pretrained import read_byte_reading
 from anybyte.models.rekey import rekey
 from anybyte.predictor import Predictor, find_model, load_as
 from anybyte.privacy.camera import PixelMask
 from anybyte.privacy.keys import read_key
 from anybyte.privacy.permutation import Permutation, is_same, short
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading
 
 EPILOG = """\
 A model that reads plain files is attacked as if it were re-keyed by a key that is drawn for the purpose. A model's own
@@ -45,7 +45,7 @@ examples:
 def main(args: list[str]) -> int:
     """Attacks, prints a table and writes the report."""
     options = _parser().parse_args(args)
-    own = read_reading(find_model(options.model))
+    own = read_byte_reading(find_model(options.model))
     key = _key(own.privacy, options)
     predictor = load_as(Predictor, options.model, key=key if own.privacy.fingerprint else None)
     attacked = _attacked(own, options)
@@ -213,7 +213,7 @@ def _accuracy(
     known = set(secret.labels)
     if any(entry.label < 0 or source.classes[entry.label] not in known for entry in source.entries):
         return "not measured: the files are not of the model's classes"
-    reading = Reading(attacked, key=key if attacked.privacy.permutation else None)
+    reading = ByteReading(attacked, key=key if attacked.privacy.permutation else None)
     skip: Literal["fail", "skip"] = "skip" if on_error == "skip" else "fail"
     found = evaluate(secret.model, source, secret.labels, reading, precision=secret.precision, on_error=skip)
     return f"{found.top1:.2%} of {found.files:,}"

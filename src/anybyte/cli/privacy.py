@@ -17,7 +17,7 @@ from anybyte.config import PrivacyConfig, ReadingConfig
 from anybyte.privacy.keys import create_key, read_key
 from anybyte.privacy.permutation import Permutation, is_same, short
 from anybyte.privacy.seal import is_sealed, seal, unseal
-from anybyte.reading import Reading, reading_digest
+from anybyte.reading import ByteReading, reading_digest
 
 SUFFIX = ".sealed"
 """Of the names of sealed files."""
@@ -80,7 +80,7 @@ def _rekey(args: list[str]) -> int:
     key = read_key(options.key)
 
     # Slow to import: only once the command line and the key are known to be right.
-    from anybyte.models.pretrained import CARD, CONFIG, read_reading
+    from anybyte.models.pretrained import CARD, CONFIG, read_byte_reading
     from anybyte.models.rekey import rekey
     from anybyte.models.zoo import load_pretrained
     from anybyte.predictor import find_model
@@ -89,7 +89,7 @@ def _rekey(args: list[str]) -> int:
     if (Path(options.out) / CONFIG).exists():
         raise ValueError(f"{options.out} holds a model already: name another folder")
     model, labels = load_pretrained(folder)
-    config = read_reading(folder)
+    config = read_byte_reading(folder)
     old = _old_key(config, options.old_key, options.model)
     change = key.compose(old.inverse) if old else key
     privacy = dataclasses.replace(config.privacy, permutation=True, fingerprint=key.fingerprint)
@@ -128,7 +128,7 @@ def _apply(args: list[str]) -> int:
     parser.add_argument("--unmarked", action="store_true", help="write the permuted bytes only, under the same name")
     options = parser.parse_args(args)
     key = read_key(options.key)
-    reading = Reading(_reading_for(options.model), key=key)
+    reading = ByteReading(_reading_for(options.model), key=key)
     digest = reading_digest(reading.config)
 
     def convert(path: str, data: bytes) -> bytes:
@@ -145,10 +145,10 @@ def _reading_for(model: str | None) -> ReadingConfig:
     if model is None:
         return ReadingConfig(privacy=PrivacyConfig(permutation=True))
 
-    from anybyte.models.pretrained import read_reading
+    from anybyte.models.pretrained import read_byte_reading
     from anybyte.predictor import find_model
 
-    config = read_reading(find_model(model))
+    config = read_byte_reading(find_model(model))
     if config.privacy.fingerprint is None:
         raise ValueError(f"{model} is a model without a key: `anybyte privacy rekey` gives it one")
     return config
@@ -193,10 +193,10 @@ def _fingerprint_of(item: str) -> str:
             data = file.read(4096)
         return unseal(data, item).fingerprint if is_sealed(data) else read_key(item).fingerprint
 
-    from anybyte.models.pretrained import read_reading
+    from anybyte.models.pretrained import read_byte_reading
     from anybyte.predictor import find_model
 
-    fingerprint = Reading(read_reading(find_model(item))).protection.fingerprint
+    fingerprint = ByteReading(read_byte_reading(find_model(item))).protection.fingerprint
     if fingerprint is None:
         raise ValueError(f"{item} reads plain files: it has no key")
     return fingerprint

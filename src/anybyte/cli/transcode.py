@@ -23,7 +23,7 @@ from anybyte.config import ReadingConfig
 from anybyte.files.listing import FileStore, Listing, Record, Store, is_junk, label_by_folder
 from anybyte.files.media import AUDIO_FORMATS, IMAGE_FORMATS, medium_of, suffix_of
 from anybyte.files.sources import open_listing
-from anybyte.reading import Reading, split_formats
+from anybyte.reading import ByteReading, split_formats
 
 SETTINGS = "transcode.json"
 """What the files of a folder were made of, and how: a later call goes on only with the same."""
@@ -50,7 +50,7 @@ class Job:
     """What every process needs to know."""
 
     store: Store
-    reading: Reading
+    reading: ByteReading
     folder: Path
     overwrite: bool
 
@@ -78,7 +78,7 @@ def main(args: list[str]) -> int:
     """Writes the files, and says how many, how large, and which were left out."""
     options = _parser().parse_args(args)
     _check(options)
-    reading = Reading(
+    reading = ByteReading(
         ReadingConfig(format=options.format, image_size=options.image_size, rate=options.rate, seconds=options.seconds)
     )
     listing, folder = _list(options.source), Path(options.destination)

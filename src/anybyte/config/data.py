@@ -57,6 +57,13 @@ class AugmentConfig:
     (`reading.image_size`)."""
     mixup_alpha: float = 1.0
     """With `mixup`: w is drawn from Beta(a, a). 1 draws it evenly from [0, 1]; less stays nearer to 0 and 1."""
+    cutmix: float = 0.0
+    """Images: probability of pasting a rectangle of another training picture of the same size over a file, which then
+    counts by its share of the area (Yun et al. 2019, arXiv 1905.04899). A file is mixed or pasted, not both, so that
+    `mixup` and `cutmix` add up to at most 1."""
+    cutmix_alpha: float = 1.0
+    """With `cutmix`: the share of the picture that stays is drawn from Beta(a, a), before the rectangle is cut off at
+    the picture's edges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,7 @@ class ReadingConfig:
     """From a stored file to the bytes that a model reads: the same in training, evaluation and use, so that a model's
     folder keeps it. By default a model reads files as they are stored."""
 
+    kind: Literal["bytes"] = field(default="bytes", init=False)
     format: str | None = None
     """Write every picture or sound anew in this format (`tiff`, `png:0`, `jpeg:q60`, `fhwc`, `wav:s16`, `mp3`).
     Several, with commas between: in training one is drawn for each file among those that fit its medium, otherwise the
@@ -119,3 +127,78 @@ class ReadingConfig:
     seconds: float | None = None
     """Sounds: cut or pad with silence at the end to this length."""
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelsConfig:
+    """Pictures as decoded pixels, float32 [size, size, 3], for a Perceiver with one image input."""
+
+    kind: Literal["pixels"] = field(default="pixels", init=False)
+    image_size: int = 224
+    """Pixels a side."""
+    fit: Literal["crop", "resize"] = "crop"
+    """crop: the square of 224/256 of the short side in the middle, resized (Jaegle et al. 2022). resize: the whole
+    picture, stretched to a square where it is none; a picture of this size stays as it is."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Subtracted from red, green and blue in [0, 1]: the averages of ImageNet."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What the difference is divided by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundConfig:
+    """Sounds as decoded samples, float32 [samples], or as a log-mel spectrogram, float32 [frames, mels]."""
+
+    kind: Literal["sound"] = field(default="sound", init=False)
+    rate: int = 16_000
+    """Samples a second; channels are mixed down to one."""
+    seconds: float = 1.0
+    """Cut to this length, or padded with silence."""
+    form: Literal["samples", "mel"] = "samples"
+    level: Literal["stored", "equal"] = "stored"
+    """stored: samples in [-1, 1], as loud as the file has them. equal: a mean square of 1, however loud it was."""
+    num_mels: int = 64
+    """mel: bands, evenly spaced on the mel scale."""
+    window: int = 512
+    """mel: samples that a frame looks at."""
+    hop: int = 320
+    """mel: samples from one frame to the next."""
+    low: float = 50.0
+    """mel: hertz at which the lowest band begins."""
+    high: float | None = None
+    """mel: hertz at which the highest one ends. None: half the rate."""
+    views: int = 1
+    """In use, the probabilities are averaged over this many stretches of a longer sound, evenly spread over it; one is
+    its middle. The paper takes 16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConfig:
+    """Videos with sound as `image`, float32 [frames, size, size, 3] in [0, 1], and `audio`, as `SoundConfig` says."""
+
+    kind: Literal["clip"] = field(default="clip", init=False)
+    frames: int = 32
+    frame_rate: float = 25.0
+    """Frames a second that are taken, whatever the file has."""
+    image_size: int = 224
+    """Pixels a side of a frame: the square in its middle, resized."""
+    sound: SoundConfig = field(default_factory=lambda: SoundConfig(rate=48_000, seconds=1.28))
+    """As long as the frames are: `seconds` is `frames / frame_rate`."""
+    missing: Literal["refuse", "absent"] = "refuse"
+    """What becomes of a video without sound, and of a sound without pictures. refuse: it is an error. absent: the model
+    gets what there is, and puts its learned mask in the place of the rest; that is for models that have learned to do
+    without (`drop_probability` of their inputs). Training always refuses."""
+    views: int = 1
+    """In use, the probabilities are averaged over this many stretches of a longer clip, evenly spread over it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsConfig:
+    """Meshes and point clouds as points, float32 [points, 3]."""
+
+    kind: Literal["points"] = field(default="points", init=False)
+    num_points: int = 2048
+
+
+AnyReadingConfig = ReadingConfig | PixelsConfig | SoundConfig | ClipConfig | PointsConfig
+"""What a model reads of a file. The first is meant where settings do not name a kind."""

@@ -13,7 +13,7 @@ from anybyte.config import PrivacyConfig, ReadingConfig
 from anybyte.files.media import Audio, Image, decode
 from anybyte.files.sources import Entry, Source
 from anybyte.privacy.attacks.layout import Layout, picture_layout, sound_layout
-from anybyte.reading import Reading, split_formats
+from anybyte.reading import ByteReading, split_formats
 
 _MOST_BYTES = 2**28
 """Of files held in memory at once."""
@@ -93,7 +93,7 @@ def collect(source: Source, reading: ReadingConfig, on_error: str = "fail") -> M
             left; the message names it.
         OSError: a file cannot be read.
     """
-    writer = Reading(replace(reading, privacy=PrivacyConfig()))
+    writer = ByteReading(replace(reading, privacy=PrivacyConfig()))
     media: list[NDArray[np.uint8] | Audio] = []
     plain: list[NDArray[np.uint8]] = []
     layouts: list[Layout] = []

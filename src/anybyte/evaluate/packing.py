@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from torch import nn
@@ -61,3 +61,13 @@ def pack(sizes: Sequence[int], max_bytes: int, equal: bool = False) -> list[list
         batches[-1].append(index)
         room -= sizes[index]
     return batches
+
+
+def pack_forms(
+    sizes: Sequence[int], forms: Sequence[Hashable], max_bytes: int, equal: bool = False
+) -> Iterator[list[int]]:
+    """As `pack`, where only data of one form can stand in a batch (`form_of`): one form after the other."""
+    for form in dict.fromkeys(forms):
+        places = [place for place, other in enumerate(forms) if other == form]
+        for batch in pack([sizes[place] for place in places], max_bytes, equal):
+            yield [places[index] for index in batch]

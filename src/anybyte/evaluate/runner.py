@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anybyte.batch import ByteBatch
+from anybyte.batch import Data, form_of, make_batch, num_bytes, to_device
 from anybyte.evaluate.metrics import Scores, score
-from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
+from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
 from anybyte.files.joined import JoinedSource
 from anybyte.files.sources import Source
 
 _NUM_MISTAKES = 20
 
-Transform = Callable[[bytes, str, np.random.Generator | None], bytes]
+Transform = Callable[[bytes, str, np.random.Generator | None], Data]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Evaluation(Scores):
     skipped: tuple[tuple[str, str], ...]
     """Files that could not be read, and why (only under `on_error="skip"`)."""
     bytes: int
-    """Bytes that the model read: after re-encoding."""
+    """Bytes that the model read: after re-encoding, or of the arrays that files were decoded to."""
     seconds: float
     """From the first file's reading to the last answer."""
     sources: tuple[SourceScore, ...] = ()
@@ -80,10 +80,10 @@ def evaluate(
     """The model's scores on every file of a source. The same model and files give the same numbers, times aside.
 
     Args:
-        model: `model(ByteBatch) -> logits [files, classes]`. It is left in the mode it was in.
+        model: `model(batch) -> logits [files, classes]`, of what `transform` gives. It is left in the mode it was in.
         source: labelled files. It need not have files of every class that the model knows.
         labels: the model's classes, by index.
-        transform: re-encodes each file, called as `transform(data, name, None)`: without augmentation.
+        transform: a `Reading`, called as `transform(data, name, None)`: without augmentation. None: files as stored.
         device: where to compute. None: where the model is.
         precision: `bf16` computes under autocast.
         batch_bytes: bytes computed at once, about.
@@ -98,17 +98,18 @@ def evaluate(
     device = torch.device(device) if device is not None else next(model.parameters()).device
     skipped: list[tuple[str, str]] = []
     logits: dict[int, Tensor] = {}
-    num_bytes = 0
+    read_bytes = 0
     was_training = model.training
     model.to(device).eval()
     start = time.perf_counter()
     try:
         read = _read(source, transform, skipped if on_error == "skip" else None)
-        for window in windows(read, lambda file: len(file.data)):
-            for batch in pack([len(file.data) for file in window], batch_bytes, needs_equal_lengths(model)):
+        for window in windows(read, lambda file: num_bytes(file.data)):
+            sizes, forms = [num_bytes(file.data) for file in window], [form_of(file.data) for file in window]
+            for batch in pack_forms(sizes, forms, batch_bytes, needs_equal_lengths(model)):
                 files = [window[index] for index in batch]
                 rows = _forward(model, files, device, precision)
-                num_bytes += sum(len(file.data) for file in files)
+                read_bytes += sum(num_bytes(file.data) for file in files)
                 logits.update(zip((file.number for file in files), rows, strict=True))
             if on_progress:
                 on_progress(len(logits) + len(skipped))
@@ -125,7 +126,7 @@ def evaluate(
         **vars(score(table, truth, labels)),
         mistakes=_worst_mistakes(table, truth, names, labels),
         skipped=tuple(skipped),
-        bytes=num_bytes,
+        bytes=read_bytes,
         seconds=seconds,
         sources=_score_sources(source, order, table.argmax(1) == truth),
     )
@@ -134,7 +135,7 @@ def evaluate(
 class _File(NamedTuple):
     number: int
     name: str
-    data: bytes
+    data: Data
 
 
 def _targets(source: Source, labels: Sequence[str]) -> Tensor:
@@ -191,7 +192,7 @@ def _score_sources(source: Source, order: Sequence[int], right: Tensor) -> tuple
 
 
 def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str) -> Tensor:
-    batch = ByteBatch.from_bytes([file.data for file in files]).to(device)
+    batch = to_device(make_batch([file.data for file in files]), device)
     try:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits: Tensor = model(batch)

@@ -56,6 +56,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "time_mask_seconds": _NOT_NEGATIVE,
     "mixup": _PROBABILITY,
     "mixup_alpha": ("positive and finite", lambda value: 0 < value < math.inf),
+    "cutmix": _PROBABILITY,
+    "cutmix_alpha": ("positive and finite", lambda value: 0 < value < math.inf),
 }
 """Field -> what it must be, and whether a value is that; None, where allowed, always is."""
 
@@ -86,6 +88,11 @@ def check_augment(config: AugmentConfig) -> None:
         value = getattr(config, field)
         if value is not None and not holds(value):
             raise ValueError(f"augment.{field} is {value}; it must be {what}")
+    if config.mixup + config.cutmix > 1:
+        raise ValueError(
+            f"augment.mixup is {config.mixup} and augment.cutmix {config.cutmix}; they add up to at most 1, "
+            "since a file is mixed or pasted, not both"
+        )
 
 
 def augment_image(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -231,6 +238,46 @@ def _silence(samples: NDArray[np.float32], most: int, rng: np.random.Generator) 
     return masked
 
 
+def cut_box(height: int, width: int, weight: float, rng: np.random.Generator) -> tuple[tuple[slice, slice], float]:
+    """A random rectangle to paste over a picture (CutMix, Yun et al. 2019, arXiv 1905.04899).
+
+    Its sides are sqrt(1 - weight) of the picture's, its centre is anywhere in it, and its edges are those of the
+    picture at most.
+
+    Returns:
+        The rows and columns, and the exact share of the area that is left outside: `weight` or more, but for rounding.
+    """
+    share = math.sqrt(1 - weight)
+    rows, columns = (_stretch(round(side * share), side, rng) for side in (height, width))
+    covered = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return (rows, columns), 1 - covered / (height * width)
+
+
+def _stretch(length: int, side: int, rng: np.random.Generator) -> slice:
+    """`length` places around a random one of `side`, as far as there are any."""
+    start = int(rng.integers(side)) - length // 2
+    return slice(max(0, start), max(0, min(side, start + length)))
+
+
+def cut_mix_images(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], weight: float, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], float]:
+    """The first picture with a rectangle of the second over it, and the share of the area that is the first's.
+
+    Args:
+        first, second: uint8 [H, W, 3] or [H, W]; in colour, if one of them is.
+        weight: in [0, 1], see `cut_box`.
+
+    Raises:
+        ValueError: the pictures are of different sizes.
+    """
+    first, second = _alike(first, second, "cutmix")
+    box, share = cut_box(*first.shape[:2], weight, rng)
+    pasted = first.copy()
+    pasted[box] = second[box]
+    return pasted, share
+
+
 def mix_images(first: NDArray[np.uint8], second: NDArray[np.uint8], weight: float) -> NDArray[np.uint8]:
     """`weight` times the first picture plus the rest of the second; in colour, if one of them is.
 
@@ -244,15 +291,25 @@ def mix_images(first: NDArray[np.uint8], second: NDArray[np.uint8], weight: floa
     Raises:
         ValueError: the pictures are of different sizes.
     """
+    first, second = _alike(first, second, "mixup")
+    mixed = first * np.float32(weight) + second * np.float32(1 - weight)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _alike(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], field: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two pictures of one size, with as many channels; ValueError about `field` if they are of different ones."""
     if first.shape[:2] != second.shape[:2]:
         sizes = " and ".join(f"{picture.shape[1]} x {picture.shape[0]}" for picture in (first, second))
         raise ValueError(
-            f"augment.mixup needs pictures of one size, not {sizes}: set reading.image_size or augment.crop_size"
+            f"augment.{field} needs pictures of one size, not {sizes}: set reading.image_size or augment.crop_size"
         )
     if first.ndim != second.ndim:
-        first, second = (picture if picture.ndim == 3 else picture[..., None] for picture in (first, second))
-    mixed = first * np.float32(weight) + second * np.float32(1 - weight)
-    return np.rint(mixed).astype(np.uint8)
+        first, second = (
+            picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2) for picture in (first, second)
+        )
+    return first, second
 
 
 def mix_audio(first: NDArray[np.float32], second: NDArray[np.float32], weight: float) -> NDArray[np.float32]:

@@ -22,8 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from anybyte.config import ReadingConfig
-from anybyte.privacy.protect import check_privacy
+from anybyte.config import AnyReadingConfig, ReadingConfig
 from anybyte.reading import as_json, check_reading
 
 WEIGHTS = "model.safetensors"
@@ -56,7 +55,7 @@ class Pretrained(nn.Module):
         folder: str | os.PathLike[str],
         labels: Sequence[str] | None = None,
         card: str | None = None,
-        reading: ReadingConfig | None = None,
+        reading: AnyReadingConfig | None = None,
     ) -> None:
         """Write the model folder, in place of a model that it may hold; other files in it stay.
 
@@ -137,7 +136,7 @@ def read_labels(folder: str | os.PathLike[str]) -> tuple[str, ...] | None:
     return tuple(labels)
 
 
-def read_reading(folder: str | os.PathLike[str]) -> ReadingConfig:
+def read_reading(folder: str | os.PathLike[str]) -> AnyReadingConfig:
     """What the model in a folder reads of a file; without `reading.json`, files as they are stored.
 
     Raises:
@@ -151,12 +150,23 @@ def read_reading(folder: str | os.PathLike[str]) -> ReadingConfig:
         raise ValueError(f"{path} is not a group of settings")
     if isinstance(values.get("privacy"), dict) and "key" in values["privacy"]:
         raise ValueError(f"{path} names a key: a model's folder holds the fingerprint only")
-    config: ReadingConfig = parse_config(ReadingConfig, values, where=str(path))
+    config: AnyReadingConfig = _parse(AnyReadingConfig, values, where=str(path))
     try:
         check_reading(config)
-        check_privacy(config.privacy)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return config
+
+
+def read_byte_reading(folder: str | os.PathLike[str]) -> ReadingConfig:
+    """As `read_reading`, for what is done to bytes.
+
+    Raises:
+        ValueError: the model reads something else, or any that `read_reading` raises.
+    """
+    config = read_reading(folder)
+    if not isinstance(config, ReadingConfig):
+        raise ValueError(f"{folder} holds a model that reads {config.kind}: keys and noise are for models of bytes")
     return config
 
 
@@ -181,6 +191,8 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         return value
     classes = {_kind(allowed): allowed for allowed in _dataclasses_in(hint)}
     kind = value.get("kind")
+    if kind is None and ReadingConfig in classes.values():
+        kind = ReadingConfig.kind  # of before there were others
     if kind not in classes:
         raise ValueError(f"{where} is of kind {kind!r}; known: {', '.join(map(repr, classes))}")
     return parse_config(classes[kind], {name: item for name, item in value.items() if name != "kind"}, where)

@@ -10,24 +10,26 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anybyte.batch import ByteBatch
-from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack, windows
+from anybyte.batch import ByteBatch, Data, form_of, make_batch, num_bytes, to_device
+from anybyte.config import ReadingConfig
+from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
 from anybyte.models.pretrained import CONFIG, Pretrained, read_reading
 from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
 from anybyte.privacy.permutation import Permutation
 from anybyte.privacy.seal import is_sealed
-from anybyte.reading import Reading
+from anybyte.reading import ByteReading, Reading, make_reading
+from anybyte.reading.fit import check_fit
 
 Item: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 
@@ -80,20 +82,22 @@ def load_classifier(
     """The predictor of a model that classifies files; labels that it has no names for are numbers.
 
     Raises:
-        ValueError: it does not classify files, `reading.json` is damaged, or the key is none, or not the model's.
+        ValueError: it does not classify files, `reading.json` is damaged or of another model, or the key is none, or
+            not the model's.
         OSError: the key file cannot be read.
     """
-    if not model.reads_files or model.num_classes is None:
+    config = read_reading(folder)
+    if model.num_classes is None or (config.kind == "bytes" and not model.reads_files):
         raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
     if labels is None:
         labels = tuple(str(index) for index in range(model.num_classes))
     if isinstance(key, str | os.PathLike):
         key = read_key(key)
-    config = read_reading(folder)
-    if key is not None and config.privacy.fingerprint is None:
+    if key is not None and (not isinstance(config, ReadingConfig) or config.privacy.fingerprint is None):
         raise ValueError(f"a key is given, but the model in {folder} has none (`anybyte privacy rekey` gives it one)")
     try:
-        reading = Reading(config, key=key)
+        reading = make_reading(config, key=key)
+        check_fit(model.config, reading)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     return Predictor(model, labels, device=device, precision=precision, reading=reading)
@@ -121,7 +125,7 @@ class Predictor(Compute):
         super().__init__(model, device, precision)
         self.labels = tuple(labels)
         self.batch_bytes = batch_bytes
-        self.reading = reading or Reading()
+        self.reading = reading or ByteReading()
 
     def classify(
         self, items: Sequence[Item], top: int = 1, threshold: float | None = None, max_bytes: int = MAX_BYTES
@@ -158,12 +162,16 @@ class Predictor(Compute):
         read = (_try_read(item, number, max_bytes, self.reading) for number, item in enumerate(items))
         return (answer for window in windows(read, _size) for answer in self._answer(window, top, threshold))
 
-    def probabilities(self, contents: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Probabilities of the classes of some files, as one batch: float32 [files, classes], on the CPU."""
-        values = np.concatenate(contents) if len(contents) > 1 else contents[0]
-        lengths = torch.tensor([len(content) for content in contents])
-        # torch has no read-only tensors; a lone file that is already ours to write (any from disk) is not copied.
-        batch = ByteBatch(torch.from_numpy(np.require(values, requirements="W")), lengths).to(self.device)
+    def probabilities(self, contents: Sequence[Data]) -> Tensor:
+        """Probabilities of the classes of some files, as one batch: float32 [files, classes], on the CPU.
+
+        Args:
+            contents: what the model reads of each: for models of bytes uint8 [bytes], else arrays of one form.
+        """
+        if isinstance(self.reading, ByteReading):
+            batch: Any = _byte_batch(contents).to(self.device)
+        else:
+            batch = to_device(make_batch(contents), self.device)
         with self.running():
             logits: Tensor = self.model(batch)
         return logits.float().softmax(dim=-1).cpu()
@@ -177,8 +185,9 @@ class Predictor(Compute):
                 found[place] = item
             else:
                 loaded.append((place, item))
-        sizes = [len(item.data) for _, item in loaded]
-        for batch in pack(sizes, self.batch_bytes, needs_equal_lengths(self.model)):
+        sizes = [num_bytes(item.data) for _, item in loaded]
+        forms = [item.form for _, item in loaded]
+        for batch in pack_forms(sizes, forms, self.batch_bytes, needs_equal_lengths(self.model)):
             files = [loaded[index] for index in batch]
             rows = self._try_batch([item for _, item in files])
             for (place, item), row in zip(files, rows, strict=True):
@@ -210,15 +219,27 @@ class Predictor(Compute):
 
 @dataclass(frozen=True)
 class _Loaded:
-    """An item that has been read: uint8 [bytes]."""
+    """An item that has been read: uint8 [bytes], or what the reading decodes it to.
+
+    `form` is what it must share with what it is computed with.
+    """
 
     path: str | None
     name: str
-    data: NDArray[np.uint8]
+    data: Data
+    form: Hashable = None
+
+
+def _byte_batch(contents: Sequence[Any]) -> ByteBatch:
+    """Files, each uint8 [bytes], as a batch."""
+    values = np.concatenate(contents) if len(contents) > 1 else contents[0]
+    lengths = torch.tensor([len(content) for content in contents])
+    # torch has no read-only tensors; a lone file that is already ours to write (any from disk) is not copied.
+    return ByteBatch(torch.from_numpy(np.require(values, requirements="W")), lengths)
 
 
 def _size(item: _Loaded | Failure) -> int:
-    return len(item.data) if isinstance(item, _Loaded) else 0
+    return num_bytes(item.data) if isinstance(item, _Loaded) else 0
 
 
 def _try_read(item: Item, number: int, max_bytes: int, reading: Reading) -> _Loaded | Failure:
@@ -228,11 +249,14 @@ def _try_read(item: Item, number: int, max_bytes: int, reading: Reading) -> _Loa
         data = _read(item, name, max_bytes)
         if not len(data):
             raise ValueError(f"{name} is empty: there is nothing to classify")
-        if not reading.is_as_stored or is_sealed(data.data):
-            data = np.frombuffer(reading(data.tobytes(), name), dtype=np.uint8)
+        if reading.is_as_stored and not is_sealed(data.data):
+            return _Loaded(path, name, data)
+        found = reading(data.tobytes(), name)
     except (ValueError, OSError) as error:
         return Failure(path, error)
-    return _Loaded(path, name, data)
+    if isinstance(found, bytes | bytearray | memoryview):
+        return _Loaded(path, name, np.frombuffer(found, dtype=np.uint8))
+    return _Loaded(path, name, found, form_of(found))
 
 
 def _path_of(item: Item) -> str | None:

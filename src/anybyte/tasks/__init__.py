@@ -1,7 +1,7 @@
 """What a model is trained for, and on. A `Task` and its `Examples` are all that the training loop knows of it.
 
 Every quantity that leaves a task is additive: a loss is a sum and comes with the count it is a sum over, and what
-validation measures is a dict of sums. So the loop may cut a batch into parts, deal it to processes and add up the
+validation measures is a dict of sums (`Sums`). So the loop may cut a batch into parts, deal it to processes and add up the
 pieces, and the result is that of the whole batch.
 """
 
@@ -14,6 +14,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from anybyte.batch import num_bytes
+
+Sums = dict[str, Any]
+"""What is measured, by name: numbers, which are added up; or lists, which are joined, for metrics that no sum expresses,
+such as rank correlations. Lists come in the order of the batches, which is nobody's promise: pair what belongs together.
+"""
+
+
+def add_sums(total: Sums, more: Mapping[str, Any]) -> None:
+    """Adds what was measured on further examples to what was measured so far."""
+    for name, value in more.items():
+        total[name] = total[name] + value if name in total else value
 
 
 @dataclass(frozen=True)
@@ -34,13 +47,7 @@ class Sample:
     @property
     def num_bytes(self) -> int:
         """Bytes of its data."""
-        return _num_bytes(self.data)
-
-
-def _num_bytes(data: Any) -> int:
-    if isinstance(data, Mapping):
-        return sum(map(_num_bytes, data.values()))
-    return int(data.nbytes) if isinstance(data, np.ndarray | np.generic) else len(data)
+        return num_bytes(self.data)
 
 
 class Examples(Protocol):
@@ -104,11 +111,11 @@ class Task(Protocol):
         """
         ...
 
-    def measure(self, model: nn.Module, inputs: Any, targets: Any) -> dict[str, float]:
+    def measure(self, model: nn.Module, inputs: Any, targets: Any) -> Sums:
         """Sums for validation. They are added up over batches and processes, then handed to `summarise`."""
         ...
 
-    def summarise(self, sums: dict[str, float]) -> dict[str, float]:
+    def summarise(self, sums: Sums) -> dict[str, float]:
         """The metrics, by name, that the sums over a whole split amount to."""
         ...
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anybyte.batch import ByteBatch
+from anybyte.batch import Batch, make_batch
 from anybyte.tasks import Sample
 
 
@@ -48,9 +48,9 @@ class Classify:
         self.labels = tuple(labels)
         self.label_smoothing = label_smoothing
 
-    def collate(self, samples: Sequence[Sample]) -> tuple[ByteBatch, Tensor | MixedLabels]:
-        """The files' bytes, and int64 [files] labels; if there are mixed ones among them, as `MixedLabels`."""
-        batch = ByteBatch.from_bytes([sample.data for sample in samples])
+    def collate(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor | MixedLabels]:
+        """What the reading gives of the files, and int64 [files] labels; of mixed files, as `MixedLabels`."""
+        batch = make_batch([sample.data for sample in samples])
         labels = [sample.label for sample in samples]
         if not any(isinstance(label, MixedLabel) for label in labels):
             return batch, torch.tensor(labels, dtype=torch.int64)
@@ -60,21 +60,21 @@ class Classify:
         )
         return batch, MixedLabels(first, second, torch.tensor([m.weight for m in mixed], dtype=torch.float32))
 
-    def loss(self, model: nn.Module, batch: ByteBatch, labels: Tensor | MixedLabels) -> tuple[Tensor, int]:
+    def loss(self, model: nn.Module, batch: Batch, labels: Tensor | MixedLabels) -> tuple[Tensor, int]:
         """Smoothed cross-entropy in nats, summed over the files, and the number of files.
 
         That of a mixed file is the weighted sum of those with either label: cross-entropy with a soft label.
         """
         logits = model(batch).float()
         if isinstance(labels, Tensor):
-            return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing), len(batch)
+            return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing), len(labels)
         first, second = (
             F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
             for targets in (labels.first, labels.second)
         )
-        return (labels.weight * first + (1 - labels.weight) * second).sum(), len(batch)
+        return (labels.weight * first + (1 - labels.weight) * second).sum(), len(logits)
 
-    def measure(self, model: nn.Module, batch: ByteBatch, labels: Tensor) -> dict[str, float]:
+    def measure(self, model: nn.Module, batch: Batch, labels: Tensor) -> dict[str, float]:
         """Counts of files, of right answers, of right answers among the first five, and the loss without smoothing."""
         logits = model(batch).float().detach()
         # Right among n: fewer than n classes come before the right one. Of equal logits the lower index does, as in
@@ -84,7 +84,7 @@ class Classify:
         rank = ((logits > right) | ((logits == right) & before)).sum(1)
         valid = ~logits.isnan().any(1)
         return {
-            "files": float(len(batch)),
+            "files": float(len(labels)),
             "loss": float(F.cross_entropy(logits, labels, reduction="sum")),
             "right": float(((rank < 1) & valid).sum()),
             "right_of_5": float(((rank < 5) & valid).sum()),

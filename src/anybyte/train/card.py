@@ -14,7 +14,7 @@ from torch import nn
 
 import anybyte
 from anybyte.config import Recipe
-from anybyte.reading import as_json
+from anybyte.reading import as_json, describe
 
 
 def model_card(
@@ -40,7 +40,7 @@ def model_card(
             "|---|---|",
             f"| recipe | `{recipe.name}` |",
             f"| data | `{data}` |",
-            f"| format read | {recipe.reading.format or 'the files as they are stored'} |",
+            f"| format read | {describe(recipe.reading)} |",
             f"| parameters | {sum(p.numel() for p in model.parameters()):,} |",
             f"| seed | {recipe.run.seed} |",
             f"| training time | {seconds / 60:.1f} minutes |",

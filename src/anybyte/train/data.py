@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from anybyte.batch import Data, num_bytes
+from anybyte.reading.base import ArrayReading
 from anybyte.tasks import Examples, Sample, Task
 from anybyte.tasks.classify import MixedLabel
 
 if TYPE_CHECKING:
     from anybyte.files.sources import Entry, Source
-    from anybyte.reading import Reading
+    from anybyte.reading import Mixed, Reading
 
 NO_EPOCH = -1
 """The epoch of validation files: no augmentation, the same randomness each time."""
@@ -62,9 +64,9 @@ class Part(NamedTuple):
 
 
 class Files:
-    """The files of a source as `Examples` of their classes, each augmented and encoded when it is read.
+    """The files of a source as `Examples` of their classes, each augmented and encoded, or decoded, when it is read.
 
-    With mix-up, which other file is mixed in, and how much of it, is drawn from the file's own randomness.
+    With mix-up or CutMix, which other file is mixed in, and how much of it, is drawn from the file's own randomness.
 
     Args:
         source: where the files are.
@@ -91,26 +93,31 @@ class Files:
             digest.update(f"{entry.name}\0{entry.label}\0{entry.size}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
-    def read(self, index: int, rng: np.random.Generator | None) -> tuple[bytes, int | MixedLabel]:
+    def read(self, index: int, rng: np.random.Generator | None) -> tuple[Data, int | MixedLabel]:
         entry, data, augment = self.source.entries[index], self.source.read(index), self.transform.augment
-        if rng is not None and augment.mixup and rng.random() < augment.mixup:
-            other = int(rng.integers(len(self)))
-            weight = float(rng.beta(augment.mixup_alpha, augment.mixup_alpha))
-            mixed = self._mix(entry, data, other, weight, rng)
-            if mixed is not None:
-                return mixed, MixedLabel(entry.label, self.source.entries[other].label, weight)
+        if rng is not None and augment.mixup + augment.cutmix:
+            drawn = rng.random()
+            if drawn < augment.mixup + augment.cutmix:
+                cut = drawn >= augment.mixup
+                alpha = augment.cutmix_alpha if cut else augment.mixup_alpha
+                other, weight = int(rng.integers(len(self))), float(rng.beta(alpha, alpha))
+                mixed = self._mix(entry, data, other, weight, rng, cut)
+                if mixed is not None:
+                    return mixed.data, MixedLabel(entry.label, self.source.entries[other].label, mixed.weight)
         return self.transform(data, entry.name, rng), entry.label
 
-    def _mix(self, entry: Entry, data: bytes, other: int, weight: float, rng: np.random.Generator) -> bytes | None:
+    def _mix(
+        self, entry: Entry, data: bytes, other: int, weight: float, rng: np.random.Generator, cut: bool
+    ) -> Mixed | None:
         """The file mixed with another; None if that one does not go with it, or cannot be read."""
         try:
             partner = self.source.read(other)
         except (ValueError, OSError):
             return None  # every file has its own turn in an epoch, and then this is reported
-        return self.transform.mix(data, entry.name, partner, self.source.entries[other].name, weight, rng)
+        return self.transform.mix(data, entry.name, partner, self.source.entries[other].name, weight, rng, cut=cut)
 
-    def blank(self) -> tuple[bytes, int]:
-        return b"\0", 0
+    def blank(self) -> tuple[Data, int]:
+        return self.transform.blank(), 0
 
 
 class Keyed(Dataset[tuple[int, Sample | Problem]]):
@@ -249,11 +256,14 @@ def load_parts(
 def planned_sizes(source: Source, transform: Reading) -> Indices:
     """Bytes that the model will read of each file: int64 [files].
 
-    Exact where files are read as they are stored. Where they are encoded anew, a few are, and the others' sizes follow
-    from theirs: the same if those are all alike, else in proportion to the stored size. Batches are planned by this, so
-    a re-encoded one may exceed its budget by as much as files differ in how well they compress.
+    Exact where files are read as they are stored, or decoded to arrays of one form. Where they are encoded anew, a few
+    are, and the others' sizes follow from theirs: the same if those are all alike, else in proportion to the stored
+    size. Batches are planned by this, so a re-encoded one may exceed its budget by as much as files differ in how well
+    they compress.
     """
     stored = np.array([max(1, entry.size) for entry in source.entries], dtype=np.int64)
+    if isinstance(transform, ArrayReading):
+        return np.full_like(stored, num_bytes(transform.blank()))
     probes: Indices = np.unique(np.linspace(0, len(stored) - 1, min(_PROBES, len(stored)), dtype=np.int64))
     before: list[int] = []
     after: list[int] = []
@@ -264,7 +274,7 @@ def planned_sizes(source: Source, transform: Reading) -> Indices:
         except (ValueError, OSError):
             continue  # training meets this file as well, and says so
         before.append(len(data))
-        after.append(len(encoded))
+        after.append(num_bytes(encoded))
     if before == after or not sum(before):
         return stored
     if len(set(after)) == 1:

@@ -5,33 +5,27 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from anybyte.config import (
-    AverageOutputConfig,
-    ByteFormerConfig,
-    BytesInputConfig,
-    ClassOutputConfig,
-    PerceiverConfig,
-    Recipe,
-)
+from anybyte.config import ByteFormerConfig, ClassOutputConfig, PerceiverConfig, Recipe
 from anybyte.files.sources import Splits, open_splits
 from anybyte.models.zoo import with_classes
-from anybyte.reading import Reading
+from anybyte.reading import Reading, describe, make_reading
+from anybyte.reading.fit import check_fit
 from anybyte.tasks.classify import Classify
 from anybyte.train.data import Files
-from anybyte.train.jobs.job import Data, Job, listed, located
+from anybyte.train.jobs.job import Data, Job, located
 
 _LISTED_CLASSES = 20
 
 
 def classify(recipe: Recipe, data: Data | None) -> Job:
-    """Files to classes, by any model that reads bytes."""
+    """Files to classes, by any model that reads what the recipe's reading gives."""
     splits = open_splits(recipe.data) if data is None else data
     if not isinstance(splits, Splits):
         raise ValueError(f"recipe {recipe.name!r} classifies files: it needs Splits, got {type(splits).__name__}")
     _check_splits(recipe, splits)
     classes = splits.classes
-    reading = Reading(recipe.reading, recipe.data.augment, recipe.data.max_bytes)
-    model, notes = _for_classes(recipe.model, len(classes))
+    reading = make_reading(recipe.reading, recipe.data.augment, recipe.data.max_bytes)
+    model, notes = _for_classes(recipe.model, len(classes), reading)
     recipe = dataclasses.replace(located(recipe), model=model, reading=reading.config)
     some = ", ".join(classes[:_LISTED_CLASSES]) + (", ..." if len(classes) > _LISTED_CLASSES else "")
     return Job(
@@ -39,25 +33,30 @@ def classify(recipe: Recipe, data: Data | None) -> Job:
         Classify(classes, recipe.optim.label_smoothing),
         Files(splits.train, reading),
         Files(splits.val, reading),
-        purpose=f"reads the bytes of a file and says which of {len(classes)} classes it is: {some}",
+        purpose=f"reads {_subject(reading)} and says which of {len(classes)} classes it is: {some}",
         labels=classes,
         notes=notes,
     )
 
 
-def _for_classes(config: ByteFormerConfig | PerceiverConfig, count: int) -> tuple[Any, tuple[str, ...]]:
-    """The config with as many classes as the data has, and a note if it asked for others."""
+def _subject(reading: Reading) -> str:
+    """What a model reads, in the middle of a sentence."""
+    return "the bytes of a file" if reading.config.kind == "bytes" else describe(reading.config)
+
+
+def _for_classes(
+    config: ByteFormerConfig | PerceiverConfig, count: int, reading: Reading
+) -> tuple[Any, tuple[str, ...]]:
+    """The config with as many classes as the data has, and a note if it asked for others.
+
+    Raises:
+        ValueError: the model does not classify, or does not read what the reading gives.
+    """
+    check_fit(config, reading)
     if isinstance(config, ByteFormerConfig):
         given, standard = config.num_classes, ByteFormerConfig().num_classes
     else:
-        outputs = config.outputs
-        reads_bytes = len(config.inputs) == 1 and isinstance(config.inputs[0], BytesInputConfig)
-        if not reads_bytes or len(outputs) != 1 or not isinstance(outputs[0], ClassOutputConfig | AverageOutputConfig):
-            raise ValueError(
-                "a Perceiver that classifies files has one input, of bytes, and one output, of classes; this one reads "
-                f"{listed([part.kind for part in config.inputs])} and answers {listed([part.kind for part in outputs])}"
-            )
-        given, standard = outputs[0].num_classes, ClassOutputConfig().num_classes
+        given, standard = getattr(config.outputs[0], "num_classes", count), ClassOutputConfig().num_classes
     differs = given not in (count, standard)
     completed = with_classes(config, count, "the model")
     return completed, (f"model.num_classes follows the data: {count}, not {given}",) if differs else ()

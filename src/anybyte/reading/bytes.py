@@ -1,8 +1,4 @@
-"""What happens to a file between storage and model: decode, change at random, fit, encode, protect. Often nothing.
-
-The same in training, evaluation and use: a model's folder keeps the settings (`reading.json`), so that nothing but the
-random changes of training is left out later.
-"""
+"""From a stored file to bytes: decode, change at random, fit, encode, protect. Often nothing."""
 
 from __future__ import annotations
 
@@ -23,6 +19,7 @@ from anybyte.files.augment import (
     changes_audio,
     changes_images,
     check_augment,
+    cut_mix_images,
     mix_audio,
     mix_images,
 )
@@ -31,16 +28,18 @@ from anybyte.files.media import AUDIO_FORMATS, IMAGE_FORMATS, Audio, Image, chec
 from anybyte.privacy.permutation import Permutation, is_same, short
 from anybyte.privacy.protect import Protection
 from anybyte.privacy.seal import READING_SIZE, is_sealed, unseal
+from anybyte.reading.base import Mixed, Reading
 
 _CAMERA_FORMAT = "fhwc"
 """The format whose bytes are the channels of the pixels: a masked camera need not form it."""
 
 
-class Reading:
+class ByteReading(Reading):
     """File bytes to the bytes that a model reads. It can be sent to data loading processes.
 
     Attributes:
         config: what a model reads of a file; the fingerprint of a key is filled in.
+        augment, max_bytes: see `Reading`.
         protection: what is done to the encoded bytes.
 
     Args:
@@ -54,6 +53,8 @@ class Reading:
         OSError: the key file cannot be read.
     """
 
+    config: ReadingConfig
+
     def __init__(
         self,
         config: ReadingConfig | None = None,
@@ -64,7 +65,7 @@ class Reading:
         config = config or ReadingConfig()
         self.augment = augment or AugmentConfig()
         self.max_bytes = max_bytes
-        check_reading(config)
+        check_bytes(config)
         check_augment(self.augment)
         self.protection = Protection(config.privacy, key)
         self.config = replace(config, privacy=self.protection.config)
@@ -80,10 +81,10 @@ class Reading:
         """The settings as a model's folder keeps them: with the fingerprint of the key, and without its path."""
         return replace(self.config, privacy=replace(self.config.privacy, key=None))
 
-    def altered(self, *, max_bytes: int | None, **fields: Any) -> Reading:
+    def altered(self, *, max_bytes: int | None, **fields: Any) -> ByteReading:
         """The same with other fields of its settings and another limit, and without augmentation."""
         key = self.protection.permutation if self.protection.is_keyed else None
-        return Reading(replace(self.config, **fields), max_bytes=max_bytes, key=key)
+        return ByteReading(replace(self.config, **fields), max_bytes=max_bytes, key=key)
 
     def __call__(self, data: bytes, name: str, rng: np.random.Generator | None = None) -> bytes:
         """The bytes that a model reads.
@@ -104,7 +105,7 @@ class Reading:
         """
         if not data:
             raise ValueError(f"{name}: the file is empty")
-        self._check_length(data, name)
+        self.check_length(data, name)
         if is_sealed(data):
             return self.open_sealed(data, name)
         if not self._is_rewritten(data, rng):
@@ -130,36 +131,47 @@ class Reading:
         return replace(medium, samples=samples, rate=rate)
 
     def mix(
-        self, data: bytes, name: str, other: bytes, other_name: str, weight: float, rng: np.random.Generator
-    ) -> bytes | None:
-        """What a model reads of `weight` times one file plus the rest of another (mix-up), after the changes of each.
-
-        Returns:
-            None, if they are not both pictures or both sounds, or the other one cannot be decoded: an error about that
-            belongs to its own reading.
+        self,
+        data: bytes,
+        name: str,
+        other: bytes,
+        other_name: str,
+        weight: float,
+        rng: np.random.Generator,
+        *,
+        cut: bool = False,
+    ) -> Mixed | None:
+        """See `Reading.mix`: of two pictures or two sounds; a rectangle is pasted into pictures only.
 
         Raises:
             ValueError: the first file cannot be used, or they are pictures of different sizes. The message names it.
         """
         medium = medium_of(data)
-        if medium is None or medium != medium_of(other):
+        if medium is None or medium != medium_of(other) or (cut and medium != "image"):
             return None
-        self._check_length(data, name)
+        self.check_length(data, name)
         first = self._changed(data, name, rng)
         try:
-            self._check_length(other, other_name)
+            self.check_length(other, other_name)
             second = self._changed(other, other_name, rng)
         except ValueError:
             return None
         if isinstance(first, Image) and isinstance(second, Image):
             try:
-                first = replace(first, pixels=mix_images(first.pixels, second.pixels, weight))
+                if cut:
+                    pixels, weight = cut_mix_images(first.pixels, second.pixels, weight, rng)
+                else:
+                    pixels = mix_images(first.pixels, second.pixels, weight)
             except ValueError as error:
                 raise ValueError(f"{name}, {other_name}: {error}") from error
+            first = replace(first, pixels=pixels)
         elif isinstance(first, Audio) and isinstance(second, Audio):
             samples = second.samples if second.rate == first.rate else resample(second.samples, second.rate, first.rate)
             first = replace(first, samples=mix_audio(first.samples, samples, weight))
-        return self.write(first, name, rng)
+        return Mixed(self.write(first, name, rng), weight)
+
+    def blank(self) -> bytes:
+        return b"\0"
 
     def write(self, medium: Image | Audio, name: str, rng: np.random.Generator | None = None) -> bytes:
         """The bytes that a model reads of a picture or sound that is fit: encoded, then protected."""
@@ -170,7 +182,7 @@ class Reading:
             encoded = encode(medium, format)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        self._check_length(encoded, name)
+        self.check_length(encoded, name)
         return self._protect(encoded, name, rng)
 
     def open_sealed(self, data: bytes, name: str) -> bytes:
@@ -238,12 +250,8 @@ class Reading:
             raise ValueError(f"{name}: {error}") from error
 
     def _checked(self, data: bytes, name: str) -> bytes:
-        self._check_length(data, name)
+        self.check_length(data, name)
         return data
-
-    def _check_length(self, data: bytes, name: str) -> None:
-        if self.max_bytes is not None and len(data) > self.max_bytes:
-            raise ValueError(f"{name}: {len(data):,} bytes are more than max_bytes, {self.max_bytes:,}")
 
 
 def split_formats(format: str | None) -> tuple[str, ...]:
@@ -251,7 +259,7 @@ def split_formats(format: str | None) -> tuple[str, ...]:
     return () if format is None else tuple(part.strip() for part in format.split(","))
 
 
-def check_reading(config: ReadingConfig) -> None:
+def check_bytes(config: ReadingConfig) -> None:
     """Nothing, if the settings make sense; those of privacy are looked at by `Protection`.
 
     Raises:
@@ -274,17 +282,11 @@ def check_reading(config: ReadingConfig) -> None:
         raise ValueError(f"reading.privacy is {config.privacy!r}; it is a group of settings")
 
 
-def as_json(config: ReadingConfig) -> dict[str, Any]:
-    """The settings as a model's folder holds them. The path of a key is never among them."""
-    fields = dataclasses.asdict(config)
-    del fields["privacy"]["key"]
-    return fields
-
-
 def reading_digest(config: ReadingConfig) -> bytes:
     """8 bytes that tell ways of reading apart. Which key is used is not part of it: the fingerprint says that."""
-    fields = as_json(config)
-    for name in ("permutation", "fingerprint"):
+    fields = dataclasses.asdict(config)
+    del fields["kind"]  # sealed files know of no other
+    for name in ("key", "permutation", "fingerprint"):
         del fields["privacy"][name]
     text = json.dumps(fields, sort_keys=True)
     return hashlib.sha256(text.encode()).digest()[:READING_SIZE]
