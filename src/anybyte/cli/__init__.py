@@ -20,7 +20,7 @@ from anybyte import __version__
 
 VERBS = {
     "train": ("anybyte.cli.train", "train a model from a recipe and a folder of files"),
-    "evaluate": ("anybyte.cli.evaluate", "measure a model on labelled files: accuracy, calibration, confusions"),
+    "evaluate": ("anybyte.cli.evaluate", "measure a model on data with known answers, as is usual for its task"),
     "classify": ("anybyte.cli.classify", "say what files are, as `file` does"),
     "flow": ("anybyte.cli.flow", "optical flow of two pictures, or along a video"),
     "autoencode": ("anybyte.cli.autoencode", "send a video and its sound through an autoencoder and back"),

@@ -1,73 +1,150 @@
-"""`anybyte evaluate MODEL`: how good a model is on labelled files."""
+"""`anybyte evaluate MODEL`: how good a model is, measured as is usual for what it does."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import importlib
 import json
 import os
-import sys
-from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anybyte.cli.progress import progress_bar
-from anybyte.config import DataConfig
-from anybyte.evaluate.report import summarise, write_report
-from anybyte.evaluate.runner import Evaluation, evaluate
-from anybyte.files.sources import Source, open_source, open_splits
-from anybyte.predictor import Predictor, find_model, load_as
-from anybyte.reading import Reading
+from anybyte.cli.evaluate_files import read_data_settings
+from anybyte.cli.progress import step_bar
+from anybyte.config import (
+    AudioInputConfig,
+    AverageOutputConfig,
+    ClassOutputConfig,
+    FlowOutputConfig,
+    GridOutputConfig,
+    PerceiverConfig,
+    TokenInputConfig,
+    TokenOutputConfig,
+    VideoInputConfig,
+)
+from anybyte.evaluate.request import Findings, Request, columns
+from anybyte.models.pretrained import CONFIG, parse_config, read_architecture
+from anybyte.models.zoo import config_class_of
+from anybyte.predictor import find_model
+from anybyte.predictor.compute import usable_device
+from anybyte.train.checkpoint import write_atomically
+from anybyte.train.jobs.declared import SCHEMA
+from anybyte.train.settings import RECIPE, read_recipe
 
-RECIPE = "recipe.json"
-_FROM_TRAINING = ("path", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")
-"""Fields of a recipe's `data` that evaluation follows, so that the test part is what training held out."""
+__all__ = ["RECIPE", "find_run", "main", "read_data_settings"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of model is measured.
+
+    Attributes:
+        does: what its models do, for messages.
+        module: of its function `evaluate(request) -> Findings`.
+        options: of this kind alone; others refuse them.
+        data: what `--data` may name, for the help.
+    """
+
+    does: str
+    module: str
+    options: tuple[str, ...]
+    data: str
+
+
+KINDS = {
+    "classify": Kind(
+        "tells classes of files apart",
+        "anybyte.cli.evaluate_files",
+        ("format", "key", "on_error"),
+        "folder, zip, tar shards, manifest, parquet or hf:NAME",
+    ),
+    "declared": Kind(
+        "answers arrays with arrays",
+        "anybyte.evaluate.declared",
+        (),
+        "folder of arrays: test.npz, val.npz or train.npz",
+    ),
+    "masked": Kind("fills masked text", "anybyte.evaluate.language", (), "text file or folder of them"),
+    "glue": Kind("answers GLUE", "anybyte.evaluate.glue", (), "folder with one folder a task, as JSONL or GLUE's TSV"),
+    "flow": Kind("estimates optical flow", "anybyte.evaluate.flow", (), "folder of pairs of frames with their flow"),
+    "clips": Kind("autoencodes clips", "anybyte.evaluate.autoencoder", (), "video or folder of them"),
+}
+"""Kind of task -> how its models are measured: one line each, and its options in `_parser`."""
 
 
 def main(args: list[str]) -> int:
-    """Evaluates, prints the main numbers and writes the report."""
+    """Measures, prints the table and writes the report."""
     options = _parser().parse_args(args)
     run = find_run(options.model)
-    data = _data_config(run, options)
-    predictor = load_as(Predictor, options.model, device=options.device, precision=options.precision, key=options.key)
-    reading = _reading(predictor.reading, options.format, data.max_bytes)
-    source, part = _open(data, options.split)
-    with progress_bar(len(source.entries)) if sys.stderr.isatty() else nullcontext() as on_progress:
-        evaluation = evaluate(
-            predictor.model,
-            source,
-            predictor.labels,
-            reading,
-            precision=predictor.precision,
-            on_error=data.on_error,
-            on_progress=on_progress,
-        )
-    about = {"model": options.model, "data": data.path, "part": part, "format": reading.config.format or "as stored"}
+    kind_name = _kind_of(options.model, run)
+    kind = KINDS[kind_name]
     out = options.out or str(run / "evaluation" if run else Path("evaluation"))
-    write_report(evaluation, out, about)
-    _print(evaluation, about)
-    print(f"\nwrote {os.path.join(out, 'report')}.json, .md and .png")
+    device = usable_device(options.device or _best_device())
+    with step_bar("done") as progress:
+        findings = importlib.import_module(kind.module).evaluate(
+            Request(
+                name=options.model,
+                folder=find_model(options.model),
+                # Of files a few fields are enough, which recipes of other versions have as well.
+                recipe=read_recipe(run / RECIPE) if run and kind_name != "classify" else None,
+                data=options.data,
+                split=options.split,
+                device=device,
+                precision=options.precision or "fp32",
+                options=_own_options(options, kind, run, out),
+                progress=progress,
+            )
+        )
+    assert isinstance(findings, Findings)
+    about = {"model": options.model, **findings.about}
+    print(columns(list(about.items())))
+    print(findings.text)
+    written = findings.written
+    if written is None:
+        written = os.path.join(out, "report.json")
+        report = {"about": about, **findings.numbers}
+        write_atomically(Path(written), (json.dumps(report, indent=2) + "\n").encode())
+    print(f"\nwrote {written}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    kinds = "\n".join(f"  {kind.does}: {kind.data}" for kind in KINDS.values())
     parser = argparse.ArgumentParser(
         prog="anybyte evaluate",
-        description="Measure a model on labelled files. After `anybyte train`, the folder of the run is enough: data, "
-        "format and split follow its recipe, so that the test part is what training held out.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure a model on data with known answers. After `anybyte train`, the folder of the run is\n"
+        "enough: data and split follow its recipe, so that the test part is what training held out.",
+        epilog=f"what a model does, and what --data may name:\n{kinds}\n\n"
+        "examples:\n  anybyte evaluate runs/digits\n  anybyte evaluate runs/digits --data more.zip --split all\n"
+        "  anybyte evaluate runs/glue --data glue/",
     )
     parser.add_argument("model", metavar="MODEL", help="folder of a run or model, bundled name, or hub id")
-    parser.add_argument("--data", metavar="PATH", help="folder, zip, tar shards, manifest, parquet or hf:NAME")
-    parser.add_argument("--split", choices=("test", "val", "train", "all"), default="test", help="which part (test)")
-    parser.add_argument(
-        "--format", metavar="F", help="write files in this format, not in the model's own; `stored`: as they came"
-    )
-    parser.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
+    parser.add_argument("--data", metavar="PATH", help="what to measure on, see below (the run's own)")
+    parser.add_argument("--split", choices=("test", "val", "train", "all"), help="which part (test)")
     parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
-    parser.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    files = parser.add_argument_group("models of files")
+    files.add_argument(
+        "--format", metavar="F", help="write files in this format, not in the model's own; `stored`: as they came"
+    )
+    files.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
+    files.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
     return parser
+
+
+def _own_options(options: argparse.Namespace, kind: Kind, run: Path | None, out: str) -> dict[str, Any]:
+    """The options of a kind; ValueError where another kind's is given."""
+    for other in KINDS.values():
+        for name in other.options:
+            if name not in kind.options and getattr(options, name) is not None:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for a model that {other.does}; {options.model} {kind.does}"
+                )
+    own = {name: getattr(options, name) for name in kind.options}
+    return own | {"out": out, "recipe_file": run / RECIPE if run else None}
 
 
 def find_run(model: str) -> Path | None:
@@ -79,54 +156,53 @@ def find_run(model: str) -> Path | None:
     return next((place for place in (folder, folder.parent, path) if (place / RECIPE).is_file()), None)
 
 
-def _data_config(run: Path | None, options: argparse.Namespace) -> DataConfig:
-    """Where the files come from: as in training, unless the command line says otherwise."""
-    fields = read_data_settings(run / RECIPE) if run else {}
-    if options.data is not None:
-        fields["path"] = options.data
-    if options.on_error is not None:
-        fields["on_error"] = options.on_error
-    if not fields.get("path"):
-        find_model(options.model)  # a model that is not there is the greater mistake
-        raise ValueError(f"{options.model} has no {RECIPE} that names its data: name labelled files with --data")
-    return dataclasses.replace(DataConfig(), **fields)
+def _kind_of(model: str, run: Path | None) -> str:
+    """Which of KINDS a model is of: by the task of its run, or by what it reads and answers.
 
-
-def _reading(own: Reading, format: str | None, max_bytes: int) -> Reading:
-    """What is done to each file: what the model reads, in another format if one is asked for."""
-    if format is None:
-        return own.altered(max_bytes=max_bytes)
-    return own.altered(max_bytes=max_bytes, format=None if format == "stored" else format)
-
-
-def read_data_settings(path: Path) -> dict[str, Any]:
-    """What a recipe says of its data: fields of `DataConfig` that evaluation follows."""
+    Raises:
+        ValueError: no such model, or a damaged recipe or model; the message names the file.
+    """
+    if run is None:
+        folder = find_model(model)
+        return "declared" if (folder / SCHEMA).exists() else _kind_of_config(_read_config(folder))
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))["data"]
-        return {name: data[name] for name in _FROM_TRAINING if name in data}
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is not the recipe of a training run: {error!r}") from error
+        settings = json.loads((run / RECIPE).read_text(encoding="utf-8"))
+        kind = str(settings.get("task", {}).get("kind", "classify"))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{run / RECIPE} is not the recipe of a training run: {error!r}") from error
+    if kind not in KINDS:
+        raise ValueError(f"{run / RECIPE} is of task {kind!r}; known: {', '.join(map(repr, KINDS))}")
+    if kind == "declared":
+        config = _read_config(find_model(model))
+        return "clips" if _kind_of_config(config) == "clips" else kind
+    return kind
 
 
-def _open(data: DataConfig, split: str) -> tuple[Source, str]:
-    """The part to evaluate, and what to call it."""
-    if split == "all":
-        source = open_source(data.path)
-        return source, f"all {len(source.entries):,} files"
-    splits = open_splits(data)
-    parts: dict[str, Source] = {"train": splits.train, "val": splits.val, "test": splits.test}
-    source, total = parts[split], sum(len(part.entries) for part in parts.values())
-    if not source.entries:
-        raise ValueError(f"{data.path} has no files in its {split} part: --split all takes every file")
-    return source, f"{split}, {len(source.entries):,} of {total:,} files"
+def _kind_of_config(config: Any) -> str:
+    """Which of KINDS a config says."""
+    if not isinstance(config, PerceiverConfig):
+        return "classify"
+    reads, answers = ({type(part) for part in parts} for parts in (config.inputs, config.outputs))
+    if answers == {FlowOutputConfig}:
+        return "flow"
+    if {VideoInputConfig, AudioInputConfig} <= reads and GridOutputConfig in answers:
+        return "clips"
+    if reads == {TokenInputConfig}:
+        return "masked" if answers == {TokenOutputConfig} else "glue"
+    is_classifier = len(config.outputs) == 1 and answers <= {ClassOutputConfig, AverageOutputConfig}
+    return "classify" if is_classifier and len(config.inputs) == 1 else "declared"
 
 
-def _print(evaluation: Evaluation, about: dict[str, str]) -> None:
-    rows = [*about.items(), *summarise(evaluation)]
-    if evaluation.absent:
-        rows.append(("classes without files", ", ".join(evaluation.absent)))
-    if evaluation.skipped:
-        rows.append(("files left out", f"{len(evaluation.skipped)} (named in the report)"))
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+def _read_config(folder: Path) -> Any:
+    """The config of a model folder."""
+    where = folder / CONFIG
+    config_class = config_class_of(read_architecture(folder), where=str(where))
+    fields = json.loads(where.read_text(encoding="utf-8"))
+    fields.pop("architecture")
+    return parse_config(config_class, fields, where=str(where))
+
+
+def _best_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -19,9 +19,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.batch import ByteBatch
-from anybyte.config import DeclaredConfig, LabelInputConfig, LossConfig, PerceiverConfig, TokenInputConfig
+from anybyte.config import (
+    DeclaredConfig,
+    GridOutputConfig,
+    LabelInputConfig,
+    LossConfig,
+    OutputConfig,
+    PerceiverConfig,
+    TokenInputConfig,
+)
 from anybyte.models.contradictions import check_losses, num_places, whole_shape
-from anybyte.tasks import Examples, Sample, Task
+from anybyte.models.inputs.patches import to_patches
+from anybyte.tasks import Examples, Sample, Sums, Task, add_sums
 
 _MASK = ".mask"
 _PIECE = 2**14
@@ -151,7 +160,7 @@ class Declared:
         if rows is None:
             out, target = out[:, None].flatten(1, -2), target[:, None].flatten(1, -2).float()
         else:
-            target = target.reshape(batch, num_places(self.outputs[loss.output]), -1).float()
+            target = _by_query(self.outputs[loss.output], target.float())
             target = target.gather(1, rows[..., None].expand(-1, -1, target.shape[2]))
             out = out.reshape(target.shape)
         return out, target.nan_to_num(), ~target.isnan()
@@ -186,8 +195,16 @@ def arrays_wanted(task: DeclaredConfig) -> tuple[str, ...]:
     return tuple(loss.output for loss in task.losses if loss.target is None)
 
 
-def measure(model: nn.Module, task: Task, examples: Examples, batch_size: int = 64) -> dict[str, float]:
+def measure(
+    model: nn.Module,
+    task: Task,
+    examples: Examples,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
     """A task's metrics of a model over examples, such as those of a test split, on the model's device.
+
+    `progress` is called with the number of examples done, and of all.
 
     Raises:
         ValueError: there are no examples, or one cannot be used.
@@ -195,7 +212,7 @@ def measure(model: nn.Module, task: Task, examples: Examples, batch_size: int = 
     if not len(examples):
         raise ValueError("there are no examples to measure on")
     device = next(model.parameters()).device
-    sums: dict[str, float] = {}
+    sums: Sums = {}
     was_training = model.training
     model.eval()
     with torch.no_grad():
@@ -203,8 +220,9 @@ def measure(model: nn.Module, task: Task, examples: Examples, batch_size: int = 
             indices = range(first, min(first + batch_size, len(examples)))
             batch = [Sample(*examples.read(index, None), np.random.default_rng(index)) for index in indices]
             inputs, targets = send_to_device(task.collate(batch), device)
-            for name, value in task.measure(model, inputs, targets).items():
-                sums[name] = sums.get(name, 0.0) + value
+            add_sums(sums, task.measure(model, inputs, targets))
+            if progress is not None:
+                progress(indices.stop, len(examples))
     model.train(was_training)
     return task.summarise(sums)
 
@@ -222,6 +240,13 @@ def _target(loss: LossConfig, sample: Sample) -> Any:
     if name not in where:
         raise ValueError(f"the target of output {loss.output!r} is missing: there is no array {name!r}")
     return where[name]
+
+
+def _by_query(output: OutputConfig, target: Tensor) -> Tensor:
+    """A whole target as [batch, queries, values of one query]."""
+    if isinstance(output, GridOutputConfig) and output.patch is not None:
+        target = to_patches(target.reshape(len(target), *output.shape, -1), output.name, output.patch)
+    return target.reshape(len(target), num_places(output), -1)
 
 
 def _stack(values: Sequence[Any]) -> Any:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from anybyte.config import OptimConfig
-from anybyte.tasks import Task
+from anybyte.tasks import Sums, Task, add_sums
 from anybyte.train.data import Part
 from anybyte.train.optim import MovingAverage, create_optimizer, set_learning_rate
 
@@ -160,7 +160,7 @@ class Stepper:
         Raises:
             Refused: the model cannot take a file.
         """
-        sums: dict[str, float] = {}
+        sums: Sums = {}
         self.model.eval()
         average = self.average.applied() if self.average else contextlib.nullcontext()
         # Not inference mode: FSDP cannot gather parameters in it, and what a model caches there is no use in training.
@@ -168,8 +168,7 @@ class Stepper:
             for part in parts:
                 with _naming(part):
                     measured = self.task.measure(self.model, *self._on_device(part))
-                for name, value in ({} if part.is_placeholder else measured).items():
-                    sums[name] = sums.get(name, 0.0) + value
+                add_sums(sums, {} if part.is_placeholder else measured)
         sums = self._sum_by_name(sums)
         return self.task.summarise(sums) if sums else {}
 
@@ -187,11 +186,12 @@ class Stepper:
         total: list[float] = self.accelerator.reduce(tensor, reduction="sum").tolist()
         return total
 
-    def _sum_by_name(self, sums: dict[str, float]) -> dict[str, float]:
+    def _sum_by_name(self, sums: Sums) -> Sums:
         # Not by `sum`: a process that has only placeholders does not know the names.
-        every = gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]
-        names = dict.fromkeys(name for one in every for name in one)
-        return {name: sum(one.get(name, 0.0) for one in every) for name in names}
+        total: Sums = {}
+        for one in gather_object([sums]) if self.accelerator.num_processes > 1 else [sums]:
+            add_sums(total, one)
+        return total
 
     def _loss(self, part: Part) -> tuple[Tensor, int]:
         """The part's summed loss, to be differentiated, and the items it counts."""
