@@ -15,7 +15,9 @@ from anybyte.config import Recipe
 from anybyte.recipes.byteformer.joint import joint
 from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
+from anybyte.recipes.perceiver import images as perceiver_images
 from anybyte.recipes.small import cifar10, fashion_mnist, fashion_mnist_perceiver, fsdd
+from anybyte.recipes.small import images as small_images
 from anybyte.recipes.small import joint as small_joint
 from anybyte.recipes.small import language as small_language
 from anybyte.recipes.small.twins import TWINS
@@ -24,6 +26,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "folder": folder,
     **{name: row for table in TABLES for name, row in table.recipes.items()},
     "byteformer/joint": joint,
+    "perceiver/imagenet/fourier": perceiver_images.fourier,
+    "perceiver/imagenet/learned": perceiver_images.learned,
+    "perceiver/imagenet/conv": perceiver_images.conv,
+    "perceiver/imagenet/fourier_tuned": perceiver_images.fourier_tuned,
+    "perceiver/imagenet/conv_tuned": perceiver_images.conv_tuned,
+    "perceiver/jft/fourier": perceiver_images.jft_fourier,
+    "perceiver/jft/conv": perceiver_images.jft_conv,
+    "perceiver/original/imagenet": perceiver_images.original,
     **{twin.name: twin.function for twin in TWINS},
     "small/joint/both": small_joint.both,
     "small/joint/clothes": small_joint.clothes,
@@ -32,6 +42,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
+    "small/images/fourier": small_images.fourier,
+    "small/images/learned": small_images.learned,
+    "small/images/conv": small_images.conv,
+    "small/images/bytes": small_images.file_bytes,
+    "small/images/byteformer": small_images.byteformer,
     "small/language_bytes": small_language.bytes_,
     "small/language_pieces": small_language.pieces,
 }
