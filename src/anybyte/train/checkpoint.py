@@ -27,7 +27,8 @@ from anybyte.config import Recipe
 from anybyte.train.optim import MovingAverage
 
 if TYPE_CHECKING:
-    from anybyte.tasks import Examples
+    from anybyte.reading import as_json
+from anybyte.tasks import Examples
 
 FREE_RUN_FIELDS = frozenset(
     {
@@ -223,7 +224,7 @@ def identify(recipe: Recipe, train: Examples, val: Examples) -> dict[str, Any]:
     fields: dict[str, Any] = dataclasses.asdict(recipe)
     fields["run"] = {key: value for key, value in fields["run"].items() if key not in FREE_RUN_FIELDS}
     fields.pop("name")
-    fields["reading"]["privacy"].pop("key")  # its fingerprint stays
+    fields["reading"] = as_json(recipe.reading)  # without the path of a key: its fingerprint stays
     fields["data"].pop("path")  # the files themselves say what they are, wherever they lie and however that is spelt
     digest = hashlib.sha256("\n".join((train.identity(), val.identity())).encode())
     return json.loads(json.dumps(fields | {"files": digest.hexdigest()}))  # type: ignore[no-any-return]
