@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from anybyte.config import Recipe
+from anybyte.reading import as_json
 from anybyte.train.optim import MovingAverage
 
 if TYPE_CHECKING:
-    from anybyte.reading import as_json
-from anybyte.tasks import Examples
+    from anybyte.tasks import Examples
 
 FREE_RUN_FIELDS = frozenset(
     {
