@@ -58,16 +58,12 @@ def check_fit(config: ByteFormerConfig | PerceiverConfig, reading: Reading) -> N
 
 def _check_input(part: InputConfig, blank: Any, kind: str) -> None:
     """An input and what it would be given: bytes, or an array of this shape."""
-    if isinstance(part, BytesInputConfig) or not isinstance(blank, np.ndarray):
-        if isinstance(part, BytesInputConfig) and not isinstance(blank, np.ndarray):
-            return
-        given = "bytes" if not isinstance(blank, np.ndarray) else kind
-        raise ValueError(f"input {part.name!r} of the model reads {part.kind}, but reading.kind is {given!r}")
+    is_bytes = not isinstance(blank, np.ndarray)
     wanted = _shape(part)
-    if wanted is None or len(wanted) != blank.ndim:
-        raise ValueError(
-            f"input {part.name!r} of the model reads {part.kind}, which reading.kind {kind!r} does not give"
-        )
+    if is_bytes and isinstance(part, BytesInputConfig):
+        return
+    if is_bytes or wanted is None or len(wanted) != blank.ndim:
+        raise ValueError(f"input {part.name!r} of the model reads {part.kind}, but reading.kind is {kind!r}")
     if any(want not in (None, have) for want, have in zip(wanted, blank.shape, strict=True)):
         raise ValueError(
             f"input {part.name!r} of the model ({part.kind}) is made for {_size(wanted)}, "
