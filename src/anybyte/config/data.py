@@ -64,6 +64,13 @@ class AugmentConfig:
     cutmix_alpha: float = 1.0
     """With `cutmix`: the share of the picture that stays is drawn from Beta(a, a), before the rectangle is cut off at
     the picture's edges."""
+    turn: Literal["none", "upright", "any"] = "none"
+    """Points: rotate at random about the third axis, or in any way."""
+    point_scale: float = 0.0
+    """Points: each coordinate of each point by a factor drawn from [1 - s, 1 + s], before they are normalised. 0.01 in
+    the Perceiver's ModelNet40."""
+    point_shift: float = 0.0
+    """Points: each coordinate of each point by up to this share of the largest distance from the mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +201,12 @@ class ClipConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PointsConfig:
-    """Meshes and point clouds as points, float32 [points, 3]."""
+    """Meshes and point clouds (OFF, PLY, STL, OBJ, .npy, .xyz) as points, float32 [points, 3]."""
 
     kind: Literal["points"] = field(default="points", init=False)
     num_points: int = 2048
+    normalise: Literal["cube", "ball", "none"] = "cube"
+    """Around their mean, and as large as the cube [-1, 1]³ (Jaegle et al. 2021) or the unit ball. none: as they are."""
 
 
 AnyReadingConfig = ReadingConfig | PixelsConfig | SoundConfig | ClipConfig | PointsConfig

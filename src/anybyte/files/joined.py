@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from anybyte.files import made
 from anybyte.files.hub import PREFIX
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def _origin(path: str) -> Origin:
 
 def _short(path: str) -> str:
     """A data set's name without its folders and suffix."""
-    if path.startswith(PREFIX):
-        return path.removeprefix(PREFIX)
+    for prefix in (PREFIX, made.PREFIX):
+        if path.startswith(prefix):
+            return path.removeprefix(prefix)
     pure = PurePath(path)
     return pure.stem or path
 
@@ -78,8 +80,8 @@ def absolute_origins(path: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    """A path or pattern of paths, made absolute; names on a hub, and no path at all, stay as they are."""
-    is_elsewhere = not path or path.startswith((PREFIX, "{/"))
+    """A path or pattern of paths, made absolute; names that are no path, and no path at all, stay as they are."""
+    is_elsewhere = not path or path.startswith((PREFIX, made.PREFIX, "{/"))
     return path if is_elsewhere else os.path.abspath(path)
 
 

@@ -20,6 +20,7 @@ _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 LAYOUT = (
     "expected one folder a class (cat/1.jpg, dog/2.jpg), or such folders below train/ and, if you like, val/ and test/"
+    "; or train/ and test/ inside each class folder"
 )
 
 
@@ -111,7 +112,7 @@ def is_junk(name: str) -> bool:
 
 
 def label_by_folder(origin: str, files: Iterable[tuple[str, int, Any]], unwrap: bool = False) -> list[Record]:
-    """Records of files whose folders say what they are: `class/...` or `train/class/...`.
+    """Records of files whose folders say what they are: `class/...`, `train/class/...` or `class/train/...`.
 
     Files that are in no class folder (a README beside them) are left out.
 
@@ -132,14 +133,25 @@ def label_by_folder(origin: str, files: Iterable[tuple[str, int, Any]], unwrap: 
         raise ValueError(f"{origin}: {strangers} beside {', '.join(f'{top}/' for top in sorted(in_parts))}; {LAYOUT}")
     split = bool(tops) and in_parts == tops
     level = depth + 1 if split else depth
+    inside = None if split else _parts_inside([words for words, *_ in paths if len(words) > depth + 1], depth + 1)
     records = [
-        Record(name, words[level], _PART_WORDS[words[depth].lower()] if split else None, size, key)
+        Record(name, words[level], _part_of(words, depth if split else inside), size, key)
         for words, name, size, key in paths
         if len(words) > level + 1
     ]
     if not records:
         raise ValueError(f"{origin}: no classes found; {LAYOUT}")
     return records
+
+
+def _parts_inside(paths: list[list[str]], level: int) -> int | None:
+    """The level of the folders train/ and test/ inside the class folders, as ModelNet40 has them; None without any."""
+    words = {path[level].lower() if len(path) > level + 1 else "" for path in paths}
+    return level if len(words) > 1 and words <= _PART_WORDS.keys() and "train" in words else None
+
+
+def _part_of(words: list[str], level: int | None) -> Part | None:
+    return None if level is None else _PART_WORDS[words[level].lower()]
 
 
 def _wrappers(paths: list[list[str]]) -> int:

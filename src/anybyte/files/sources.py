@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anybyte.config import DataConfig
+from anybyte.files import made
 from anybyte.files.archives import COMPRESSED_TARS, open_tars, open_zip
 from anybyte.files.folders import MANIFESTS, open_folder, open_manifest
 from anybyte.files.hub import PREFIX, open_hub
 from anybyte.files.joined import join, split_origins
 from anybyte.files.listing import Listing, Record, Store
+from anybyte.files.made.shapes import NAME as SHAPES
+from anybyte.files.made.shapes import open_shapes
 from anybyte.files.parquet import open_parquets
 from anybyte.files.splits import divide, missing_classes
 
@@ -105,9 +108,9 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
     Args:
         path: A folder with one folder a class, a .zip of the same, .tar archives (WebDataset samples or class folders),
-            a manifest (.csv, .jsonl), parquet tables, or `hf:name[:config]`. Patterns such as `train-{000..003}.tar`
-            and `*.parquet` name several archives or tables, and so does a folder that holds nothing else. A plus sign
-            joins data sets: `a.zip+b/` (`files.joined`).
+            a manifest (.csv, .jsonl), parquet tables, `hf:name[:config]`, or `made:shapes` (`files.made`). Patterns
+            such as `train-{000..003}.tar` and `*.parquet` name several archives or tables, and so does a folder that
+            holds nothing else. A plus sign joins data sets: `a.zip+b/` (`files.joined`).
 
     Raises:
         OSError: it does not exist, or cannot be read.
@@ -187,6 +190,10 @@ def open_listing(origin: str) -> Listing:
         raise ValueError(f"no data set is named: data.path must be {KINDS}")
     if origin.startswith(PREFIX):
         return open_hub(origin)
+    if origin.startswith(made.PREFIX):
+        if origin != f"{made.PREFIX}{SHAPES}":
+            raise ValueError(f"{origin}: there are no such generated files; there is {made.PREFIX}{SHAPES}")
+        return open_shapes()
     path = Path(origin).expanduser()
     if path.is_dir():
         return _open_folder(origin, path)

@@ -1,4 +1,4 @@
-"""Examples that are arrays: held in memory, or mapped from .npy files of any size."""
+"""Examples that are arrays: held in memory, mapped from .npy files of any size, or made up when they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anybyte.tasks import ExampleSplits
+from anybyte.files.made import PREFIX
+from anybyte.files.made.entities import COUNTS, SCENES, UNTOLD, EntityScenes
+from anybyte.tasks import Examples, ExampleSplits
 
 Column = NDArray[Any] | Sequence[bytes]
 """What one input or target is for each example: an array with the examples along its first axis, or files' bytes."""
@@ -82,8 +84,45 @@ class Arrays:
         return {n: _blank(v) for n, v in self.inputs.items()}, {n: _blank(v) for n, v in self.targets.items()}
 
 
+class Scenes:
+    """`Examples` that are made up: entities, and a class for each of them.
+
+    Args:
+        scenes: what they are like.
+        part: train, val or test. Those of training are others in each epoch.
+        input, target: names of the model's input and output.
+    """
+
+    def __init__(self, scenes: EntityScenes, part: str, input: str, target: str) -> None:
+        self.scenes, self.part, self.input, self.target, self.count = scenes, part, input, target, COUNTS[part]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        return f"{self.part}[{index}]"
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Of the largest scene."""
+        return np.full(self.count, self.scenes.num_slots * self.scenes.num_channels * 4, dtype=np.int64)
+
+    def identity(self) -> str:
+        """Of their settings."""
+        return self.scenes.identity(self.part, self.count)
+
+    def read(self, index: int, rng: np.random.Generator | None) -> tuple[Row, Row]:
+        """A scene: drawn by `rng`, if there is one, and otherwise by its number."""
+        entities, targets = self.scenes.scene(self.part, index) if rng is None else self.scenes.draw(rng)
+        return {self.input: entities}, {self.target: targets}
+
+    def blank(self) -> tuple[Row, Row]:
+        """One entity without a target."""
+        entities = np.zeros((1, self.scenes.num_channels), dtype=np.float32)
+        return {self.input: entities}, {self.target: np.array([UNTOLD])}
+
+
 def open_arrays(path: str, inputs: Sequence[str], targets: Sequence[str]) -> ExampleSplits:
-    """The parts `train` and `val` of a folder of arrays.
+    """The parts `train` and `val` of a folder of arrays, or of generated ones (`made:entities`).
 
     Each part is `PART.npz`, or a folder `PART/` with one `NAME.npy` an array, which may be larger than memory. Every
     array is named after an input or a target. Without a part `val`, nothing is measured.
@@ -98,6 +137,9 @@ def open_arrays(path: str, inputs: Sequence[str], targets: Sequence[str]) -> Exa
         OSError: a file cannot be read.
     """
     train = open_part(path, "train", inputs, targets)
+    if isinstance(train, Scenes):
+        return ExampleSplits(train, open_part(path, "val", inputs, targets))
+    assert isinstance(train, Arrays)
     has_val = (Path(path) / "val").is_dir() or (Path(path) / "val.npz").exists()
     return ExampleSplits(train, open_part(path, "val", inputs, targets) if has_val else _none_of(train))
 
@@ -108,8 +150,10 @@ def _none_of(like: Arrays) -> Arrays:
     return Arrays(empty[0], empty[1], f"no {like.title}")
 
 
-def open_part(path: str, part: str, inputs: Sequence[str], targets: Sequence[str]) -> Arrays:
-    """One part of a folder of arrays, see `open_arrays`."""
+def open_part(path: str, part: str, inputs: Sequence[str], targets: Sequence[str]) -> Examples:
+    """One part of a folder of arrays, or of generated ones, see `open_arrays`."""
+    if path.startswith(PREFIX):
+        return _open_made(path, part, inputs, targets)
     folder = Path(path)
     found = _load(folder, part)
     known = [*inputs, *targets, *(f"{name}.mask" for name in inputs)]
@@ -125,6 +169,22 @@ def open_part(path: str, part: str, inputs: Sequence[str], targets: Sequence[str
                 )
     read = {name: values for name, values in found.items() if name not in targets}
     return Arrays(read, {name: found[name] for name in targets}, str(part))
+
+
+def _open_made(path: str, part: str, inputs: Sequence[str], targets: Sequence[str]) -> Scenes:
+    name = path.removeprefix(PREFIX)
+    if name not in SCENES:
+        raise ValueError(
+            f"{path}: there are no such generated arrays; there are {', '.join(f'{PREFIX}{n}' for n in SCENES)}"
+        )
+    if part not in COUNTS:
+        raise ValueError(f"{path} has no part {part!r}; it has {', '.join(COUNTS)}")
+    if len(inputs) != 1 or len(targets) != 1:
+        raise ValueError(
+            f"{path} is one set of entities with one target each, but the model reads {', '.join(inputs)} and is "
+            f"trained to answer {', '.join(targets) or 'nothing'}"
+        )
+    return Scenes(SCENES[name], part, inputs[0], targets[0])
 
 
 def _load(folder: Path, part: str) -> dict[str, NDArray[Any]]:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from anybyte.batch import ByteBatch
 from anybyte.config import (
     DeclaredConfig,
+    EntityOutputConfig,
     GridOutputConfig,
     LabelInputConfig,
     LossConfig,
@@ -31,6 +32,7 @@ from anybyte.config import (
 from anybyte.models.contradictions import check_losses, num_places, whole_shape
 from anybyte.models.inputs.patches import to_patches
 from anybyte.tasks import Examples, Sample, Sums, Task, add_sums
+from anybyte.tasks.sets import is_set, pad_sets, pad_targets
 
 _MASK = ".mask"
 _PIECE = 2**14
@@ -54,6 +56,12 @@ class Declared:
         self.outputs = {output.name: output for output in config.outputs}
         check_losses(config, task)
         self.vocabulary = next((part.vocabulary for part in config.inputs if isinstance(part, TokenInputConfig)), 0)
+        self.sets = {part.name for part in config.inputs if is_set(part)}
+        self.sources = {
+            output.name: output.input or config.inputs[0].name
+            for output in config.outputs
+            if isinstance(output, EntityOutputConfig) and (output.input or config.inputs[0].name) in self.sets
+        }
         self.one_hot = {part.name: part.num_classes for part in config.inputs if isinstance(part, LabelInputConfig)}
 
     @property
@@ -62,22 +70,32 @@ class Declared:
         return self.losses[0].labels or None if len(self.outputs) == 1 else None
 
     def collate(self, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Arrays, masks and rows to the model's arguments; targets by output, with the rows asked for."""
+        """Arrays, masks and rows to the model's arguments; targets by output, with the rows asked for.
+
+        Sets of unequal size are padded, and what pads them is masked and has no target.
+        """
         columns = {name: [sample.data[name] for sample in samples] for name in samples[0].data}
-        masks = {name.removesuffix(_MASK): _stack(values) for name, values in columns.items() if name.endswith(_MASK)}
-        arrays = {
-            name: _one_hot(values, self.one_hot[name]) if name in self.one_hot else _stack(values)
-            for name, values in columns.items()
-            if not name.endswith(_MASK)
-        }
-        targets = {loss.output: _stack([_target(loss, sample) for sample in samples]) for loss in self.losses}
+        masks = {name.removesuffix(_MASK): values for name, values in columns.items() if name.endswith(_MASK)}
+        arrays, targets = {}, {}
+        for name, values in columns.items():
+            if name in self.sets:
+                arrays[name], masks[name] = pad_sets(values, masks.get(name))
+            elif not name.endswith(_MASK):
+                one_hot = self.one_hot.get(name)
+                arrays[name] = _stack(values) if one_hot is None else _one_hot(values, one_hot)
+        kept = {name: _stack(values) for name, values in masks.items() if values is not None}
+        for loss in self.losses:
+            wanted, source = [_target(loss, sample) for sample in samples], self.sources.get(loss.output)
+            targets[loss.output] = (
+                _stack(wanted) if source is None else pad_targets(wanted, columns[source], masks[source])
+            )
         rows = {}
         for loss in self.losses:
             if loss.rows is not None:
                 places = num_places(self.outputs[loss.output])
                 chosen = [sample.rng.choice(places, loss.rows, replace=False, shuffle=False) for sample in samples]
                 rows[loss.output] = torch.from_numpy(np.sort(np.stack(chosen).astype(np.int64)))
-        return {"arrays": arrays, "mask": masks}, {"values": targets, "rows": rows}
+        return {"arrays": arrays, "mask": kept}, {"values": targets, "rows": rows}
 
     def loss(self, model: nn.Module, inputs: dict[str, Any], targets: dict[str, Any]) -> tuple[Tensor, int]:
         """The weighted losses summed over the examples, and how many there are; of random places, if `rows` are set."""
