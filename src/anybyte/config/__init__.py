@@ -48,7 +48,15 @@ from anybyte.config.perceiver import (
     TokenOutputConfig,
     VideoInputConfig,
 )
-from anybyte.config.tasks import ClassifyConfig, DeclaredConfig, LossConfig, MaskedConfig, TaskConfig
+from anybyte.config.tasks import (
+    ClassifyConfig,
+    DeclaredConfig,
+    GlueConfig,
+    GlueName,
+    LossConfig,
+    MaskedConfig,
+    TaskConfig,
+)
 from anybyte.config.training import OptimConfig, Recipe, RunConfig
 
 __all__ = [
@@ -71,6 +79,8 @@ __all__ = [
     "FlowInputConfig",
     "FlowOutputConfig",
     "FourierPositionsConfig",
+    "GlueConfig",
+    "GlueName",
     "GridOutputConfig",
     "ImageInputConfig",
     "InputConfig",

@@ -102,13 +102,21 @@ class ImageInputConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInputConfig:
-    """Two frames [batch, 2, height, width, 3] in [-1, 1]: 3 x 3 patches of both, then a linear layer.
+    """Two frames [batch, 2, height, width, 3] in [-1, 1]: the patch around each pixel of both, then a linear layer.
 
-    Patches that are already there [batch, 2, height, width, 27] are taken as they are.
+    Patches that are already there [batch, 2, height, width, patch * patch * 3] are taken as they are.
     """
 
     kind: Literal["flow"] = field(default="flow", init=False)
     name: str = "frames"
+    patch: int = 3
+    """Pixels on each side of a patch (odd)."""
+    hidden: int | None = None
+    """Width of a layer with a GELU before the linear one. None: there is none, as in the paper."""
+    initialisation: Literal["paper", "matching"] = "paper"
+    """matching: the model begins by comparing pixels of both frames (models/matching.py)."""
+    reach: int = 2
+    """With `matching`: the largest displacement that is compared, in pixels along each axis."""
     num_channels: int = 64
     positions: FourierPositionsConfig
 
@@ -138,6 +146,8 @@ class AudioInputConfig:
     positions: PositionsConfig | None
     mask_probability: float = 0.0
     """As for video."""
+    scale: float = 1.0
+    """Samples are multiplied by this before anything else: quiet sound is small beside its positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +274,11 @@ class GridOutputConfig:
     positions: PositionsConfig
     flatten: bool = False
     """Whether the channels are consecutive values of a signal: [batch, places * channels]."""
+    patch: tuple[int, ...] | None = None
+    """Places that one query answers, along each axis; the grid of queries is as much smaller. None: each has its own,
+    as in the paper."""
+    scale: float = 1.0
+    """Answers are multiplied by this: for signals that are much smaller or larger than 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +344,21 @@ class AttentionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatentGridConfig:
+    """Latents that start at the places of a grid, laid over an input and the output of the same signal.
+
+    Each reads at first the tokens in its cell of the input, and is read by the queries in its cell of the output. Both
+    have Fourier positions, and as many axes.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    """Latents along each axis: it divides the input's tokens and the output's queries. Their place takes as many
+    channels of a latent as these are together."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PerceiverConfig:
     """A Perceiver (Jaegle et al. 2021, arXiv 2103.03206) or Perceiver IO (2022, arXiv 2107.14795)."""
 
@@ -363,5 +393,8 @@ class PerceiverConfig:
     """DeepMind's approximation, or the exact form that transformers computes."""
     masked_rows: Literal["zero", "uniform"] = "zero"
     """Attention where nothing may be attended: zero (DeepMind), or the mean of all values (transformers)."""
+    latent_grids: tuple[LatentGridConfig, ...] = ()
+    """Initialisation: latents that start with a place (models/local_start.py); the others start as in the papers, where
+    all of them have to find one. All grids together have `num_latents` at most."""
     activation_checkpointing: bool = False
     """Keep only the input of each layer for the backward pass and compute the rest again."""

@@ -50,10 +50,22 @@ def array_shape(config: InputConfig) -> tuple[int, ...] | None:
     return None
 
 
+def query_grid(config: GridOutputConfig) -> tuple[int, ...]:
+    """Queries of a grid along each axis.
+
+    Raises:
+        ValueError: its patches do not fill it; the message names the output.
+    """
+    shape, patch = config.shape, config.patch or (1,) * len(config.shape)
+    if len(patch) != len(shape) or min(patch) < 1 or any(size % step for size, step in zip(shape, patch, strict=True)):
+        raise ValueError(f"output {config.name!r} of shape {shape} cannot be answered in patches of {patch}")
+    return tuple(size // step for size, step in zip(shape, patch, strict=True))
+
+
 def num_places(config: OutputConfig) -> int:
     """Queries of an output whose form its config fixes."""
     if isinstance(config, GridOutputConfig):
-        return math.prod(config.shape)
+        return math.prod(query_grid(config))
     return config.max_length if isinstance(config, TokenOutputConfig) else 1
 
 
@@ -99,6 +111,8 @@ def _check_loss(loss: LossConfig, output: OutputConfig) -> None:
         "l1": not isinstance(output, TokenOutputConfig),
         "mse": not isinstance(output, TokenOutputConfig),
     }
+    if isinstance(output, GridOutputConfig) and output.patch is not None:
+        fits |= {"cross_entropy": False, "binary_cross_entropy": False}  # a query answers many places at once
     if loss.loss not in fits:
         raise ValueError(f"{what} has no loss {loss.loss!r}: {near(loss.loss, fits)}")
     if not fits[loss.loss]:

@@ -28,6 +28,7 @@ from anybyte.config import (
     BytesInputConfig,
     ClassOutputConfig,
     EntityOutputConfig,
+    FlowInputConfig,
     FlowOutputConfig,
     PerceiverConfig,
     PooledOutputConfig,
@@ -36,6 +37,8 @@ from anybyte.models import long_files
 from anybyte.models.arguments import by_name, check_config, check_rows, check_whole, choose_outputs, pieces
 from anybyte.models.attention import AttentionLayer, Source
 from anybyte.models.inputs import Arrays, BytesInput, Grid, Inputs, Masks, TokenInput, check_mask
+from anybyte.models.local_start import start_local
+from anybyte.models.matching import start_matching
 from anybyte.models.positions import LearnedPositions
 from anybyte.models.pretrained import Pretrained
 from anybyte.models.queries import AverageOutput, Output, QueriedConfig, Rows
@@ -293,6 +296,10 @@ class Perceiver(Pretrained):
             if is_flow or isinstance(module, AverageOutput):
                 assert isinstance(module.projection, nn.Linear)
                 nn.init.zeros_(module.projection.weight)
+        if self.config.latent_grids:
+            start_local(self)
+        if any(isinstance(part, FlowInputConfig) and part.initialisation == "matching" for part in self.config.inputs):
+            start_matching(self)
 
 
 class Decoder(nn.Module):

@@ -25,7 +25,9 @@ from anybyte.config import (
     PooledOutputConfig,
     TokenOutputConfig,
 )
+from anybyte.models.contradictions import query_grid
 from anybyte.models.inputs import Grid
+from anybyte.models.inputs.patches import from_patches
 from anybyte.models.positions import LearnedPositions, fourier_features, num_features
 
 _FLOW_UNIT = 100.0
@@ -42,6 +44,7 @@ class Output(nn.Module):
 
     Attributes:
         num_channels: width of its queries.
+        grid: of its queries along each axis, if it is a grid.
         num_values: what its linear layer makes of a query; None if it has none, as with tokens, whose logits come off
             the embedding, if the decoder answers as wide as that.
         source: name of the input whose tokens are its queries; None if it has queries of its own.
@@ -59,6 +62,7 @@ class Output(nn.Module):
         self.projection: nn.Linear | None = None
         self.source = _source(config, inputs) if isinstance(config, SourcedConfig) else None
         self.num_values: int | None = None
+        self.grid: Grid = ()
         self.num_channels = token_channels
         if isinstance(config, ClassOutputConfig):
             self.num_channels, self.num_values = config.query_channels, config.num_classes
@@ -75,7 +79,9 @@ class Output(nn.Module):
             self.table = LearnedPositions(config.query_channels, config.max_length)
             self.bias = nn.Parameter(torch.empty(embedding.num_embeddings))
         elif isinstance(config, GridOutputConfig):
-            self.num_channels, self.num_values = self._place_queries(config), config.num_channels
+            self.grid = query_grid(config)
+            self.num_channels = self._place_queries(config)
+            self.num_values = config.num_channels * math.prod(config.patch or ())
         else:
             self.num_values = 2 if isinstance(config, FlowOutputConfig) else config.num_channels
 
@@ -84,7 +90,7 @@ class Output(nn.Module):
         if isinstance(config.positions, LearnedPositionsConfig):
             if config.positions.projected:
                 raise ValueError(f"output {config.name!r} has projected positions; its learned queries are bare")
-            self.table = LearnedPositions(config.positions.num_channels, math.prod(config.shape))
+            self.table = LearnedPositions(config.positions.num_channels, math.prod(self.grid))
             return config.positions.num_channels
         if len(config.shape) != len(config.positions.max_resolution):
             raise ValueError(f"output {config.name!r} has shape {config.shape} and positions for another rank")
@@ -106,7 +112,7 @@ class Output(nn.Module):
         if isinstance(self.config, ClassOutputConfig):
             return 1
         if isinstance(self.config, GridOutputConfig):
-            return math.prod(self.config.shape)
+            return math.prod(self.grid)
         if self.table is not None:
             return len(self.table.rows)
         assert grid is not None
@@ -129,7 +135,7 @@ class Output(nn.Module):
             assert isinstance(config.positions, FourierPositionsConfig)
             places = torch.arange(rows.start, rows.stop, device=like.device) if isinstance(rows, slice) else rows
             found = fourier_features(
-                config.shape, config.positions.num_bands, config.positions.max_resolution, places, grid="open"
+                self.grid, config.positions.num_bands, config.positions.max_resolution, places, grid="open"
             ).to(like.dtype)
         else:
             assert tokens is not None
@@ -155,6 +161,8 @@ class Output(nn.Module):
             decoded = F.linear(decoded, embedding.weight, self.bias)
         if isinstance(config, FlowOutputConfig):
             decoded = decoded * (config.scale / _FLOW_UNIT)
+        if isinstance(config, GridOutputConfig) and config.scale != 1:
+            decoded = decoded * config.scale
         return decoded
 
     def arrange(
@@ -181,6 +189,9 @@ class Output(nn.Module):
         if isinstance(config, EntityOutputConfig) and keep is not None:
             values = values.masked_fill(~keep[..., None], 0)
         if isinstance(config, GridOutputConfig):
+            if whole and config.patch is not None:
+                values = from_patches(values.unflatten(1, self.grid), config.patch)
+                return values.flatten(1) if config.flatten else values
             if config.flatten:
                 return values.flatten(1)
             shape = config.shape

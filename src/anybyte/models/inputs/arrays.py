@@ -19,7 +19,7 @@ from anybyte.config import (
     PointsInputConfig,
     VideoInputConfig,
 )
-from anybyte.models.inputs.patches import FLOW_PATCH, Grid, check_array, divide, frame_patches, to_patches
+from anybyte.models.inputs.patches import Grid, check_array, divide, frame_patches, to_patches
 from anybyte.models.positions import GridPositions, num_features, point_features
 
 PlacedConfig = ImageInputConfig | VideoInputConfig | AudioInputConfig | MelInputConfig | ArrayInputConfig
@@ -101,30 +101,39 @@ class ArrayInput(nn.Module):
         check_array(self.config.name, x, ("batch", *self.axes, *channels))
         assert isinstance(x, Tensor)
         x = _floats(self, x if channels else x[..., None])
+        if isinstance(self.config, AudioInputConfig) and self.config.scale != 1:
+            x = x * self.config.scale
         if self.patch is not None:
             x = to_patches(x, self.config.name, self.patch)
         return _placed(x if self.stem is None else self.stem(x), self.positions)
 
 
 class FlowInput(nn.Module):
-    """Two frames: the 3 x 3 pixels around each pixel of both, then a linear layer."""
+    """Two frames: the pixels around each pixel of both, then a linear layer."""
 
     def __init__(self, config: FlowInputConfig) -> None:
         super().__init__()
+        if config.patch < 1 or config.patch % 2 == 0:
+            raise ValueError(f"input {config.name!r} has patches of {config.patch} pixels a side: it must be odd")
         self.config = config
         self.grid: Grid | None = None
-        self.stem = nn.Linear(2 * FLOW_PATCH**2 * 3, config.num_channels)
+        self.pixels = config.patch**2 * 3
+        self.hidden = None if config.hidden is None else nn.Linear(2 * self.pixels, config.hidden)
+        self.stem = nn.Linear(2 * self.pixels if config.hidden is None else config.hidden, config.num_channels)
         self.positions = GridPositions(f"input {config.name!r}", config.positions, 2, None)
         self.num_channels = config.num_channels + self.positions.num_channels
 
     def forward(self, x: object) -> tuple[Float[Tensor, "batch tokens channels"], Grid, None]:
         """Tokens, and how many of them there are along each axis."""
-        patched = isinstance(x, Tensor) and x.dim() == 5 and x.shape[-1] == FLOW_PATCH**2 * 3
-        check_array(self.config.name, x, ("batch", 2, "height", "width", FLOW_PATCH**2 * 3 if patched else 3))
+        # Patches of one pixel are the frames themselves.
+        patched = isinstance(x, Tensor) and x.dim() == 5 and x.shape[-1] == self.pixels
+        check_array(self.config.name, x, ("batch", 2, "height", "width", self.pixels if patched else 3))
         assert isinstance(x, Tensor)
         x = _floats(self, x)
-        x = x if patched else frame_patches(x)
-        return _placed(self.stem(x.movedim(1, -2).flatten(-2)), self.positions)
+        x = (x if patched else frame_patches(x, self.config.patch)).movedim(1, -2).flatten(-2)
+        if self.hidden is not None:
+            x = F.gelu(self.hidden(x), approximate="tanh")
+        return _placed(self.stem(x), self.positions)
 
 
 class LabelInput(nn.Module):

@@ -58,9 +58,24 @@ def to_patches(x: Tensor, name: str, patch: Grid) -> Tensor:
     return x.permute(order).flatten(1 + axes)
 
 
-def frame_patches(frames: Float[Tensor, "*batch height width 3"]) -> Float[Tensor, "*batch height width 27"]:
-    """The 3 x 3 pixels around each pixel, zero beyond the edge, ordered (dy, dx, colour)."""
+def from_patches(x: Tensor, patch: Grid) -> Tensor:
+    """Depth to space, the inverse of `to_patches`: [batch, *grid, *patch * c] -> [batch, *shape, c]."""
+    axes = len(patch)
+    x = x.unflatten(-1, (*patch, -1))
+    # [batch, g1, g2, .., p1, p2, .., c] -> [batch, g1, p1, g2, p2, .., c]
+    order = [0, *(place for axis in range(axes) for place in (1 + axis, 1 + axes + axis)), 2 * axes + 1]
+    x = x.permute(order)
+    for axis in range(axes):
+        x = x.flatten(axis + 1, axis + 2)
+    return x
+
+
+def frame_patches(
+    frames: Float[Tensor, "*batch height width 3"], size: int = FLOW_PATCH
+) -> Float[Tensor, "*batch height width channels"]:
+    """The size x size pixels around each pixel, zero beyond the edge, ordered (dy, dx, colour)."""
     height, width = frames.shape[-3:-1]
-    padded = F.pad(frames, (0, 0, 1, 1, 1, 1))
-    steps = range(FLOW_PATCH)
+    beyond = size // 2
+    padded = F.pad(frames, (0, 0, beyond, beyond, beyond, beyond))
+    steps = range(size)
     return torch.cat([padded[..., y : y + height, x : x + width, :] for y in steps for x in steps], dim=-1)
