@@ -2,6 +2,9 @@
 
     bytes.py     decode, change, fit, encode, protect: bytes again, often those that are stored
     pixels.py    pictures as decoded pixels
+    sounds.py    samples or mel spectrograms
+    clips.py     videos with their sound
+    points.py    surfaces and clouds as points
     base.py      what they have in common
     fit.py       whether a model can read what a reading gives
 
@@ -15,20 +18,34 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from anybyte.config import AnyReadingConfig, AugmentConfig, PixelsConfig, ReadingConfig
+from anybyte.config import (
+    AnyReadingConfig,
+    AugmentConfig,
+    ClipConfig,
+    PixelsConfig,
+    PointsConfig,
+    ReadingConfig,
+    SoundConfig,
+)
 from anybyte.privacy.permutation import Permutation
 from anybyte.privacy.protect import check_privacy
 from anybyte.reading.base import ArrayReading, Arrays, Mixed, Reading
 from anybyte.reading.bytes import ByteReading, check_bytes, reading_digest, split_formats
+from anybyte.reading.clips import ClipReading, check_clip, describe_clip
 from anybyte.reading.pixels import PixelReading, check_pixels
+from anybyte.reading.points import PointReading, check_points, describe_points
+from anybyte.reading.sounds import SoundReading, check_sound, describe_sound
 
 __all__ = [
     "ArrayReading",
     "Arrays",
     "ByteReading",
+    "ClipReading",
     "Mixed",
     "PixelReading",
+    "PointReading",
     "Reading",
+    "SoundReading",
     "as_json",
     "check_reading",
     "describe",
@@ -39,17 +56,26 @@ __all__ = [
 
 _READINGS: dict[type, Callable[[Any, AugmentConfig | None, int | None], Reading]] = {
     PixelsConfig: PixelReading,
+    SoundConfig: SoundReading,
+    ClipConfig: ClipReading,
+    PointsConfig: PointReading,
 }
 """Kind of settings -> what reads so, where it reads arrays."""
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
     PixelsConfig: check_pixels,
+    SoundConfig: check_sound,
+    ClipConfig: check_clip,
+    PointsConfig: check_points,
 }
 """Kind of settings -> what raises ValueError if they make no sense."""
 
 _DESCRIPTIONS: dict[type, Callable[[Any], str]] = {
     ReadingConfig: lambda config: config.format or "the files as they are stored",
     PixelsConfig: lambda config: f"the pixels of pictures, {config.image_size} x {config.image_size}",
+    SoundConfig: describe_sound,
+    ClipConfig: describe_clip,
+    PointsConfig: describe_points,
 }
 """Kind of settings -> what a model reads, in words for its card."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -54,6 +54,16 @@ class Reading(ABC):
     def kept(self) -> AnyReadingConfig:
         """The settings as a model's folder keeps them."""
         return self.config
+
+    @property
+    def views(self) -> int:
+        """How many stretches of a file a model looks at in use; the mean of its probabilities is the answer."""
+        return 1
+
+    def in_use(self, data: bytes, name: str) -> Data:
+        """What a model reads of a file in use: as without randomness, with an axis of `views` in front if there are
+        several. Errors are those of reading it."""
+        return self(data, name)
 
     @abstractmethod
     def altered(self, *, max_bytes: int | None, **fields: Any) -> Reading:
@@ -136,6 +146,12 @@ class ArrayReading(Reading):
             ValueError: it cannot be decoded, or not be used. The message need not name it.
         """
 
+    def view(self, data: bytes, name: str, place: float) -> Arrays:
+        """As `read` without randomness, of the stretch at `place` of a long file: from 0, its beginning, to 1, its end.
+
+        It is only asked for where there are several `views`."""
+        return self.read(data, name, None)
+
     def cut(self, first: Arrays, second: Arrays, weight: float, rng: np.random.Generator) -> Mixed | None:
         """CutMix, see `mix`; None where that makes no sense."""
         return None
@@ -148,15 +164,25 @@ class ArrayReading(Reading):
         return type(self)(replace(self.config, **fields), max_bytes=max_bytes)
 
     def __call__(self, data: bytes, name: str, rng: np.random.Generator | None = None) -> Arrays:
+        return self._checked(data, name, lambda: self.read(data, name, rng))
+
+    def in_use(self, data: bytes, name: str) -> Arrays:
+        if self.views == 1:
+            return self(data, name)
+        places = [number / (self.views - 1) for number in range(self.views)]
+        return self._checked(data, name, lambda: _stacked([self.view(data, name, place) for place in places]))
+
+    def _checked(self, data: bytes, name: str, read: Callable[[], Arrays]) -> Arrays:
+        """What `read` gives, after a look at the file; errors name it."""
         if not data:
             raise ValueError(f"{name}: the file is empty")
         self.check_length(data, name)
         if is_sealed(data):
             raise ValueError(f"{name} is sealed, but this model reads plain files: `anybyte privacy undo` opens it")
         try:
-            return self.read(data, name, rng)
+            return read()
         except ValueError as error:
-            raise error if name in str(error) else ValueError(f"{name}: {error}") from error
+            raise error if str(error).startswith(name) else ValueError(f"{name}: {error}") from error
 
     def mix(
         self,
@@ -179,6 +205,13 @@ class ArrayReading(Reading):
         if form_of(first) != form_of(second):
             return None
         return self.cut(first, second, weight, rng) if cut else Mixed(_sum(first, second, weight), weight)
+
+
+def _stacked(views: Sequence[Arrays]) -> Arrays:
+    """Several of one form, along a new first axis."""
+    if isinstance(views[0], Mapping):
+        return {name: np.stack([view[name] for view in views]) for name in views[0]}  # type: ignore[call-overload, index]
+    return np.stack(views)  # type: ignore[arg-type]
 
 
 def _sum(first: Arrays, second: Arrays, weight: float) -> Arrays:
