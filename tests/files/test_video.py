@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anybyte.files import video
+from anybyte.files import streams
 from anybyte.files.audio import encode_audio
 from anybyte.files.images import encode_image
 from anybyte.files.video import Clip, VideoWriter, read_clip, video_frames, write_clip
@@ -117,7 +117,7 @@ def test_a_place_that_is_sought_gives_what_decoding_all_gives(tmp_path: Path, mo
     frames = [np.full((12, 16, 3), number * 2, np.uint8) for number in range(100)]
     path = make_video(tmp_path / "a.mkv", evenly(100), noise, pixels=frames)
     plain = read_clip(path, start=2.2, size=None)
-    monkeypatch.setattr(video, "_SEEK_FROM", 0.0)
+    monkeypatch.setattr(streams, "_SEEK_FROM", 0.0)
     sought = read_clip(path, start=2.2, size=None)
     assert np.array_equal(plain.frames, sought.frames)
     assert plain.samples == pytest.approx(sought.samples, abs=1e-5)
