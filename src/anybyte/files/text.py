@@ -1,7 +1,7 @@
 """Text as bytes: documents from files, folders, archives and the hub, several of them mixed by weight.
 
-A document is a file, or a row of a table on the hub. Its bytes are taken as they are: what is not UTF-8, and the licence
-around a book, is text as well.
+A document is a file, or a row of a table on the hub. Its bytes are taken as they are: what is not UTF-8, and the
+licence around a book, is text as well.
 """
 
 from __future__ import annotations

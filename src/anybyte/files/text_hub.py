@@ -126,7 +126,7 @@ def _words(origin: str) -> tuple[str, str, str]:
 
 def _column(origin: str, rows: Any) -> str:
     """The column that holds the text: the one named, or the only one that may."""
-    features = rows.features or {name: None for name in next(iter(rows), {})}
+    features = rows.features or dict.fromkeys(next(iter(rows), {}))
     _, _, wanted = _words(origin)
     if wanted:
         if wanted not in features:

@@ -1,4 +1,4 @@
-"""Text as SentencePiece pieces: the tokenizer that Perceiver IO compares its bytes with (Jaegle et al. 2022, section 4.1).
+"""Text as SentencePiece pieces: what Perceiver IO compares its bytes with (Jaegle et al. 2022, section 4.1).
 
 An id is a piece's number + 6; 0 to 5 are the special tokens that bytes have as well. Models that are trained here lose
 nothing: no normalisation, white space is kept, and what no piece covers is written as bytes. What is not UTF-8 is

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -50,17 +50,22 @@ class Masked:
         config: what is masked.
         tokenizer: of bytes or pieces.
         max_tokens: that the model reads; what is behind them in an example is cut.
+        label_smoothing: share of the target that is spread over all tokens, in training only. A little keeps the price
+            bounded of what no training text holds.
 
     Raises:
         ValueError: a probability that is none.
     """
 
-    def __init__(self, config: MaskedConfig, tokenizer: Tokenizer, max_tokens: int) -> None:
+    def __init__(
+        self, config: MaskedConfig, tokenizer: Tokenizer, max_tokens: int, label_smoothing: float = 0.0
+    ) -> None:
         for name in ("probability", "short_share"):
             value = getattr(config, name)
             if not 0 <= value <= 1 or (name == "probability" and not value):
                 raise ValueError(f"task.{name} is a probability, got {value}")
         self.config, self.tokenizer, self.max_tokens = config, tokenizer, max_tokens
+        self.label_smoothing = label_smoothing
 
     def collate(self, samples: Sequence[Sample]) -> tuple[dict[str, Tensor | None], dict[str, Tensor]]:
         """Ids with their masked places, where these are, and what is missing there.
@@ -74,7 +79,13 @@ class Masked:
     ) -> tuple[Tensor, int]:
         """The cross-entropy in nats, summed over the masked tokens, and how many there are."""
         logits, wanted = self._answer(model, inputs), targets["ids"]
-        loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=_NO_TARGET, reduction="sum")
+        loss = F.cross_entropy(
+            logits.flatten(0, 1),
+            wanted.flatten(),
+            ignore_index=_NO_TARGET,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
         return loss, int((wanted >= 0).sum())
 
     def measure(

@@ -1,4 +1,7 @@
-"""Small masked language models, on bytes and on SentencePiece pieces, for a few megabytes of text and one core."""
+"""Small masked language models, on bytes and on SentencePiece pieces, for a few megabytes of text and one core.
+
+What they reach is in docs/results/language.md.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import replace
 
 from anybyte.config import (
     AttentionConfig,
+    LatentGridConfig,
     MaskedConfig,
     OptimConfig,
     PerceiverConfig,
@@ -15,49 +19,58 @@ from anybyte.config import (
     TokenOutputConfig,
 )
 
-_MODEL = PerceiverConfig(
-    inputs=(TokenInputConfig(num_channels=192, max_length=512),),
-    outputs=(TokenOutputConfig(query_channels=192, max_length=512),),
-    num_latents=128,
-    latent_dim=256,
-    num_blocks=1,
-    num_layers=4,
-    encode=AttentionConfig(num_heads=8, qk_channels=128, v_channels=256),
-    process=AttentionConfig(num_heads=8, qk_channels=128, v_channels=256),
-    decode=AttentionConfig(num_heads=8, qk_channels=128, v_channels=192, query_residual=False),
-)
+_ATTENTION = AttentionConfig(num_heads=8, qk_channels=128, v_channels=128, widening=2)
+"""Unlike the paper's, the decoder keeps its queries: the place of a byte among those of a latent must reach its MLP."""
+
+
+def _model(vocabulary: int, max_length: int) -> PerceiverConfig:
+    return PerceiverConfig(
+        inputs=(TokenInputConfig(vocabulary=vocabulary, num_channels=128, max_length=max_length),),
+        outputs=(TokenOutputConfig(query_channels=128, max_length=max_length),),
+        num_latents=128,
+        latent_dim=128,
+        num_blocks=1,
+        num_layers=4,
+        encode=_ATTENTION,
+        process=_ATTENTION,
+        decode=_ATTENTION,
+        latent_grids=(LatentGridConfig(input="tokens", output="tokens", shape=(128,)),),
+    )
 
 
 def bytes_() -> Recipe:
-    """Any text, read byte by byte, 512 at a time."""
+    """Any text, read byte by byte, 512 at a time: one million parameters."""
     return Recipe(
         name="small/language_bytes",
-        task=MaskedConfig(),
-        model=_MODEL,
+        task=MaskedConfig(max_val=512),
+        model=_model(262, 512),
         optim=OptimConfig(
-            learning_rate=1e-3, warmup_steps=500, weight_decay=0.01, label_smoothing=0.0, ema_decay=0.998
+            learning_rate=1e-3,
+            min_learning_rate=2e-5,
+            warmup_steps=100,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            # Texts to come hold bytes that a few books do not: this keeps their price bounded.
+            label_smoothing=0.01,
+            ema_decay=0.998,
         ),
         run=RunConfig(
             out="runs/language_bytes",
-            epochs=40,
-            batch_files=64,
+            epochs=16,
+            batch_files=8,
             precision="bf16",
-            checkpoint_every=500,
+            checkpoint_every=1000,
         ),
     )
 
 
 def pieces() -> Recipe:
-    """Any text in SentencePiece pieces (`anybyte tokenizer train TEXT -o spm.model`), 160 at a time."""
+    """Any text in SentencePiece pieces (`anybyte tokenizer train TEXT -o spm.model`), 128 at a time."""
     recipe = bytes_()
     return replace(
         recipe,
         name="small/language_pieces",
-        task=MaskedConfig(pieces="spm.model"),
-        model=replace(
-            _MODEL,
-            inputs=(TokenInputConfig(vocabulary=4006, num_channels=192, max_length=160),),
-            outputs=(TokenOutputConfig(query_channels=192, max_length=160),),
-        ),
+        task=MaskedConfig(pieces="spm.model", length=512, max_val=512),
+        model=_model(4006, 128),
         run=replace(recipe.run, out="runs/language_pieces"),
     )

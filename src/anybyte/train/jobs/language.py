@@ -31,7 +31,7 @@ def masked(recipe: Recipe, data: Data | None) -> Job:
     what = "bytes" if task.pieces is None else "SentencePiece pieces"
     return Job(
         dataclasses.replace(recipe, model=model),
-        Masked(task, tokenizer, max_tokens),
+        Masked(task, tokenizer, max_tokens, recipe.optim.label_smoothing),
         data.train,
         data.val,
         purpose=f"reads up to {max_tokens:,} {what} of a text and says what stands at those that are masked",
