@@ -11,6 +11,7 @@ Each data set becomes one zip archive, stored without compression so that readin
     cifar10             cifar10_tiff.zip            32 x 32 RGB TIFF of the decoded JPEG files
     speech_commands     speech_commands_720.zip     WAV byte for byte; 576 train and 144 test, by speaker
     esc10               esc10_ogg.zip               Ogg Vorbis byte for byte; fold 4 of the four is test
+    esc10_fold1 to 4    esc10_fold1_wav.zip, ...    16-bit WAV at 16 kHz, which is quick to read; that fold is test
 
 `all` writes every one of them.
 """
@@ -31,10 +32,12 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from anybyte.files.media import Image, decode, encode_image
+from anybyte.files.audio import to_mono_rate
+from anybyte.files.media import Audio, Image, decode, encode_audio, encode_image
 
 FASHION = ["tshirt_top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot"]
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+ESC_RATE = 16_000
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The one date of all members, so that the same data give the same archive."""
 
@@ -114,6 +117,21 @@ def esc10(data: Path) -> tuple[int, Members]:
     return 200, members()
 
 
+def esc10_fold(data: Path, fold: int) -> tuple[int, Members]:
+    """Number of members, and their names and contents: the 200 sounds at 16 kHz, one fold as the test."""
+
+    def members() -> Members:
+        with zipfile.ZipFile(data / "esc10" / "esc10_ogg_folds1-4.zip") as archive:
+            for row in _table(archive):
+                sound = decode(archive.read(row["file"]), row["file"])
+                assert isinstance(sound, Audio)
+                samples = to_mono_rate(sound.samples, sound.rate, ESC_RATE)
+                part, kind = "test" if row["fold"] == str(fold) else "train", row["class"].lower().replace(" ", "_")
+                yield f"{part}/{kind}/{Path(row['file']).stem}.wav", encode_audio(samples, ESC_RATE, "wav:s16")
+
+    return 200, members()
+
+
 def _table(archive: zipfile.ZipFile) -> list[dict[str, str]]:
     """The rows of an archive's meta.csv."""
     with archive.open("meta.csv") as file:
@@ -127,6 +145,10 @@ DATA_SETS: dict[str, tuple[str, Callable[[Path], tuple[int, Members]]]] = {
     "cifar10": ("cifar10_tiff.zip", cifar10),
     "speech_commands": ("speech_commands_720.zip", speech_commands),
     "esc10": ("esc10_ogg.zip", esc10),
+    **{
+        f"esc10_fold{fold}": (f"esc10_fold{fold}_wav.zip", functools.partial(esc10_fold, fold=fold))
+        for fold in (1, 2, 3, 4)
+    },
 }
 
 

@@ -82,10 +82,19 @@ class DataConfig:
     several: classes of equal names are one, unless a name and `=` stand before their data set (`digits=a.zip+b`)."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     val_fraction: float = 0.1
-    """Share of the training files held out for validation when the source has no `val` part."""
+    """Share of the training files held out for validation when the source has no `val` part. 0: none, and the newest
+    weights are the ones that are kept."""
     test_fraction: float = 0.1
     """Share of all files held out for testing when the source has no `test` part."""
     split_seed: int = 0
+    split_by: Literal["file", "time"] = "file"
+    """Videos to reconstruct: what is drawn when the source has no parts. time: of each video the last stretches are
+    held out, for validation and behind it for testing."""
+    split_gap: float = 1.0
+    """Videos, with `split_by time`: seconds between two stretches that none of them has."""
+    clips: int = 1
+    """Videos to reconstruct: clips of each that make an epoch. They begin anywhere in training, and lie evenly over the
+    video in validation."""
     max_bytes: int = 256 * 2**20
     """A training file longer than this is an error that names it."""
     on_error: Literal["fail", "skip"] = "fail"

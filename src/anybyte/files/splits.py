@@ -13,7 +13,7 @@ def divide(records: Sequence[Record], val_fraction: float, test_fraction: float,
     """Train, val and test. Parts that the data set has are taken as they are; the others are drawn.
 
     A missing test part is drawn from everything, a missing val part from train, each a fixed share of every class. A
-    class of three files or more has at least one in each part.
+    class of three files or more has at least one in each part. A share of 0 makes no val part.
 
     The draw goes by a hash of seed and file name. It is therefore the same on every machine, whatever the order of the
     files; and a file that is added or removed moves few others between the parts.
@@ -34,7 +34,7 @@ def divide(records: Sequence[Record], val_fraction: float, test_fraction: float,
         drawn = {record.name for record in parts["test"]}
         parts["train"] = [record for record in parts["train"] if record.name not in drawn]
         parts["val"] = [record for record in parts["val"] if record.name not in drawn]
-    if not parts["val"]:
+    if not parts["val"] and val_fraction != 0:
         parts["val"] = _draw(parts["train"], _checked("val", val_fraction), f"{seed}:val", 1)
         drawn = {record.name for record in parts["val"]}
         parts["train"] = [record for record in parts["train"] if record.name not in drawn]
@@ -69,6 +69,6 @@ def _draw(records: Iterable[Record], fraction: float, salt: str, left: int) -> l
 
 
 def missing_classes(parts: dict[Part, list[Record]], classes: Iterable[str]) -> list[tuple[str, Part]]:
-    """Every class that has no file in a part, with the part."""
-    held = {part: {record.label for record in records} for part, records in parts.items()}
-    return [(name, part) for name in classes for part in PARTS if name not in held[part]]
+    """Every class that has no file in a part, with the part. A val part without any files is meant to be so."""
+    held = {part: {record.label for record in parts[part]} for part in PARTS if parts[part] or part != "val"}
+    return [(name, part) for name in classes for part in held if name not in held[part]]

@@ -15,8 +15,10 @@ from anybyte.config import Recipe
 from anybyte.recipes.byteformer.joint import joint
 from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
+from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
-from anybyte.recipes.small import cifar10, fashion_mnist, fashion_mnist_perceiver, fsdd
+from anybyte.recipes.small import cifar10, esc10, fashion_mnist, fashion_mnist_perceiver, fsdd
+from anybyte.recipes.small import glue as small_glue
 from anybyte.recipes.small import images as small_images
 from anybyte.recipes.small import joint as small_joint
 from anybyte.recipes.small import language as small_language
@@ -34,14 +36,18 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/jft/fourier": perceiver_images.jft_fourier,
     "perceiver/jft/conv": perceiver_images.jft_conv,
     "perceiver/original/imagenet": perceiver_images.original,
+    **perceiver_glue.RECIPES,
     **{twin.name: twin.function for twin in TWINS},
     "small/joint/both": small_joint.both,
     "small/joint/clothes": small_joint.clothes,
     "small/joint/digits": small_joint.digits,
     "small/cifar10_tiff": cifar10.tiff,
+    "small/esc10_mel": esc10.mel,
+    "small/esc10_raw": esc10.raw,
     "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
+    **small_glue.RECIPES,
     "small/images/fourier": small_images.fourier,
     "small/images/learned": small_images.learned,
     "small/images/conv": small_images.conv,
