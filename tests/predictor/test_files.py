@@ -223,7 +223,7 @@ def test_load_takes_the_folder_of_a_run(folder: Path, tmp_path: Path) -> None:
 
 def test_load_takes_a_bundled_name(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(folder, tmp_path / "animals")
-    monkeypatch.setattr(module, "_BUNDLED", tmp_path)
+    monkeypatch.setattr("anybyte.models.find._BUNDLED", tmp_path)
     assert anybyte.load("animals").labels == LABELS
     with pytest.raises(ValueError, match="no model 'plants': there is no such folder, bundled are animals"):
         anybyte.load("plants")

@@ -122,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", help="folder of a run or model, bundled name, or hub id")
     parser.add_argument("--data", metavar="PATH", help="what to measure on, see below (the run's own)")
-    parser.add_argument("--split", choices=("test", "val", "train", "all"), help="which part (test)")
+    parser.add_argument(
+        "--split", choices=("test", "dev", "val", "train", "all"), help="which part (test; of GLUE, dev)"
+    )
     parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")

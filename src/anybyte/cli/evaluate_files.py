@@ -85,6 +85,8 @@ def _open(data: DataConfig, split: str) -> tuple[Source, str]:
         return source, f"all {len(source.entries):,} files"
     splits = open_splits(data)
     parts: dict[str, Source] = {"train": splits.train, "val": splits.val, "test": splits.test}
+    if split not in parts:
+        raise ValueError(f"--split {split} is for GLUE; files have {', '.join(parts)} and all")
     source, total = parts[split], sum(len(part.entries) for part in parts.values())
     if not source.entries:
         raise ValueError(f"{data.path} has no files in its {split} part: --split all takes every file")

@@ -71,4 +71,27 @@ class MaskedConfig:
     """Examples of a validation, evenly spread over the text. None: all of it."""
 
 
-TaskConfig = ClassifyConfig | DeclaredConfig | MaskedConfig | FlowConfig
+GlueName = Literal["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlueConfig:
+    """The tasks of GLUE, one or several in one model (Jaegle et al. 2022, section 4.1, table 3)."""
+
+    kind: Literal["glue"] = field(default="glue", init=False)
+    tasks: tuple[GlueName, ...] = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")
+    conditioning: Literal["single", "queries", "shared", "tokens"] = "queries"
+    """How the model is told what to answer. single: there is one task, with a learned query. queries: each task has a
+    learned query. shared: one token before the sentences, read back by the query at its place. tokens: the same with a
+    token for each task. Behind it, each task has two layers of its own."""
+    mix: Literal["size", "uniform"] = "size"
+    """How often each task has its turn: by its number of examples, or each as often."""
+    max_examples: int | None = None
+    """Examples of a task in an epoch, at most; which ones is drawn anew in each. None: all."""
+    swap: bool = False
+    """In training, exchange the two sentences of half of the examples where order means nothing (MRPC, STS-B, QQP)."""
+    hide: float = 0.0
+    """In training, share of the white-space words whose bytes are masked."""
+
+
+TaskConfig = ClassifyConfig | DeclaredConfig | MaskedConfig | FlowConfig | GlueConfig

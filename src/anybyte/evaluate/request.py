@@ -39,7 +39,7 @@ class Request:
     recipe: Recipe | None = None
     data: str | None = None
     split: str | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Literal["fp32", "bf16"] = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from anybyte.config import FlowInputConfig, FlowOutputConfig
+from anybyte.models.find import find_model
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.pretrained import CONFIG, Pretrained
 from anybyte.models.zoo import create_model, load_pretrained
@@ -21,7 +22,6 @@ from anybyte.predictor.files import (
     Item,
     Prediction,
     Predictor,
-    find_model,
     load_classifier,
 )
 from anybyte.predictor.flow import FlowPredictor

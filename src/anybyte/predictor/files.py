@@ -8,7 +8,6 @@ for answer in predictor.classify(["a.wav", b"RIFF...", open("b.wav", "rb")], top
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from anybyte.batch import ByteBatch, Data, form_of, make_batch, num_bytes, to_device
 from anybyte.config import ReadingConfig
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
-from anybyte.models.pretrained import CONFIG, Pretrained, read_reading
+from anybyte.models.pretrained import Pretrained, read_reading
 from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
 from anybyte.privacy.permutation import Permutation
@@ -40,8 +39,6 @@ MAX_BYTES = 2**30
 """A file longer than this is refused, unless the caller says otherwise: it would not fit into most memories."""
 
 _CHUNK = 2**20
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 @dataclass(frozen=True)
@@ -306,41 +303,3 @@ def _too_long(name: str, size: str, max_bytes: int) -> ValueError:
     return ValueError(
         f"{name} holds {size}, the limit is {max_bytes:,} bytes: raise max_bytes (--max-bytes) to read it"
     )
-
-
-def find_model(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder of a model: that itself, `model/` in a training run's folder, a bundled one, or one from the hub.
-
-    Raises:
-        ValueError: there is none.
-    """
-    name = os.fspath(name_or_path)
-    path = Path(name)
-    if path.is_dir():
-        inner = path / "model"
-        return inner if inner.is_dir() and not (path / CONFIG).exists() else path
-    if path.exists():
-        raise ValueError(
-            f"{name} is a file, but a model is a folder. Pickled checkpoints are never loaded: "
-            "`anybyte convert` turns them into folders"
-        )
-    bundled = sorted(folder.name for folder in _BUNDLED.iterdir()) if _BUNDLED.is_dir() else []
-    if name in bundled:
-        return _BUNDLED / name
-    if _HUB_ID.fullmatch(name):
-        return _fetch(name)
-    shipped = f"bundled are {', '.join(bundled)}" if bundled else "none is bundled"
-    raise ValueError(f"no model {name!r}: there is no such folder, {shipped}, and ids of the hub look like org/name")
-
-
-def _fetch(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download  # a second of imports that only this needs
-
-    try:
-        folder = snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.md"])
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"no model {hub_id!r}: there is no such folder, and the Hugging Face hub does not give it ({reason})"
-        ) from error
-    return Path(folder)

@@ -1,8 +1,8 @@
 """What a model is trained for, and on. A `Task` and its `Examples` are all that the training loop knows of it.
 
 Every quantity that leaves a task is additive: a loss is a sum and comes with the count it is a sum over, and what
-validation measures is a dict of sums (`Sums`). So the loop may cut a batch into parts, deal it to processes and add up the
-pieces, and the result is that of the whole batch.
+validation measures is a dict of sums (`Sums`). So the loop may cut a batch into parts, deal it to processes and add up
+the pieces, and the result is that of the whole batch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from anybyte.batch import num_bytes
 
 Sums = dict[str, Any]
-"""What is measured, by name: numbers, which are added up; or lists, which are joined, for metrics that no sum expresses,
-such as rank correlations. Lists come in the order of the batches, which is nobody's promise: pair what belongs together.
-"""
+"""What is measured, by name: numbers, which are added up; or lists, which are joined, for metrics that no sum
+expresses, such as rank correlations. Nothing is promised of the order of a list, but that lists of equal length which
+`measure` returns together stay in step."""
 
 
 def add_sums(total: Sums, more: Mapping[str, Any]) -> None:

@@ -29,6 +29,8 @@ def model_card(
     settings = asdict(recipe)
     settings["data"]["path"] = data
     settings["run"].pop("out")
+    if recipe.run.init_from is not None:
+        settings["run"]["init_from"] = _without_folders(recipe.run.init_from)
     settings["reading"] = as_json(recipe.reading)
     return "\n".join(
         [
@@ -60,6 +62,12 @@ def model_card(
             "",
         ]
     )
+
+
+def _without_folders(path: str) -> str:
+    """The name of a model, without where it lies."""
+    parts = [part for part in PurePath(path).parts if part != "model"]
+    return parts[-1] if parts else path
 
 
 def describe_hardware(accelerator: Accelerator) -> str:

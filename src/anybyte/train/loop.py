@@ -19,7 +19,7 @@ from typing import NoReturn
 import torch
 from accelerate.utils import gather_object
 
-from anybyte.config import PerceiverConfig, Recipe
+from anybyte.config import PerceiverConfig, Recipe, RunConfig
 from anybyte.models.pieces import PIECES
 from anybyte.models.pretrained import CARD, CONFIG, LABELS, READING, WEIGHTS
 from anybyte.models.zoo import class_of
@@ -32,7 +32,11 @@ from anybyte.train.jobs.declared import SCHEMA
 from anybyte.train.optim import learning_rate
 from anybyte.train.progress import Display, Row, RunLog, Throughput, draw_curves, read_log
 from anybyte.train.settings import RECIPE, recipe_json
+from anybyte.train.start import start_from
 from anybyte.train.step import NotFinite, Refused, Stepper, create_accelerator
+
+CHECKPOINTS = "checkpoints"
+"""Their folder in that of a run."""
 
 _MAX_NAMES = 8
 """Files that an error message lists before it says how many more there are."""
@@ -80,11 +84,14 @@ def train_job(job: Job, *, log_every: int = 10) -> TrainResult:
         torch.set_num_threads(run.threads)
     torch.manual_seed(run.seed)
     model = class_of(recipe.model)(recipe.model)
+    notes = job.notes
+    if run.init_from is not None and not has_checkpoint(run):
+        notes = (*notes, start_from(model, run.init_from))
     bf16 = run.precision == "bf16"
     stepper = Stepper(model, job.task, recipe.optim, accelerator, bf16=bf16, compile=run.compile)
     loop = Loop(recipe, stepper, job.train, job.val, log_every)
     loop.resume(identify(recipe, job.train, job.val))
-    for note in job.notes if loop.is_main else ():
+    for note in notes if loop.is_main else ():
         print(note, file=sys.stderr)
     loop.fit()
     if loop.is_main:
@@ -128,7 +135,7 @@ class Loop:
         """
         stepper, out = self.stepper, Path(self.run.out)
         self.checkpoints = Checkpointer(
-            out / "checkpoints", stepper.plain, stepper.optimizer, stepper.average, identity
+            out / CHECKPOINTS, stepper.plain, stepper.optimizer, stepper.average, identity
         )
         if self.run.resume and self.checkpoints.last.exists():
             self.state = self.checkpoints.load_last()
@@ -322,6 +329,11 @@ class Loop:
         return f"step {step} (learning rate {learning_rate(step, self.total_steps, self.optim):.3g}{files})"
 
 
+def has_checkpoint(run: RunConfig) -> bool:
+    """Whether a run goes on from where an earlier start left it, instead of beginning."""
+    return run.resume and (Path(run.out) / CHECKPOINTS / "last.safetensors").exists()
+
+
 def _remove_model(folder: Path) -> None:
     """Removes a model, and its folder if nothing else is in it."""
     for name in (CONFIG, WEIGHTS, LABELS, READING, CARD, SCHEMA, PIECES):
@@ -350,7 +362,7 @@ def _leaves_parameters_unused(recipe: Recipe) -> bool:
 def _write_results(job: Job, state: State, hardware: str) -> None:
     """The model folder with the best weights, and the curves."""
     recipe, out = job.recipe, Path(job.recipe.run.out)
-    weights, metadata = read_checkpoint(out / "checkpoints" / "best.safetensors")
+    weights, metadata = read_checkpoint(out / CHECKPOINTS / "best.safetensors")
     model = class_of(recipe.model)(recipe.model)
     model.load_state_dict(weights)
     best = metadata["state"]["best"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anybyte.config import ClassifyConfig, DeclaredConfig, MaskedConfig, Recipe
+from anybyte.config import ClassifyConfig, DeclaredConfig, GlueConfig, MaskedConfig, Recipe
 from anybyte.train.jobs.declared import declared
 from anybyte.train.jobs.files import classify
+from anybyte.train.jobs.glue import glue
 from anybyte.train.jobs.job import Data, Job
 from anybyte.train.jobs.language import masked
 from anybyte.train.settings import check_settings
@@ -32,6 +33,7 @@ def make_job(recipe: Recipe, data: Data | None = None) -> Job:
 _JOBS: dict[type, Callable[[Recipe, Data | None], Job]] = {
     ClassifyConfig: classify,
     DeclaredConfig: declared,
+    GlueConfig: glue,
     MaskedConfig: masked,
 }
 """Kind of task -> what makes a job of it."""

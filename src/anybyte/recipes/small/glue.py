@@ -1,0 +1,92 @@
+"""GLUE with a small model of bytes: one task, or several in one model told by queries, one token, or tokens.
+
+    anybyte train small/glue/tokens --data glue/ --run.init_from runs/language_bytes
+
+starts from a masked language model (`small/language_bytes`), whose size the model then has. A tenth of each train part
+is held out to choose by; `anybyte evaluate` measures on dev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+
+from anybyte.config import (
+    DataConfig,
+    GlueConfig,
+    GlueName,
+    OptimConfig,
+    Recipe,
+    RunConfig,
+)
+from anybyte.files.glue import TASKS
+from anybyte.recipes.small.language import bytes_
+from anybyte.tasks.glue import glue_model
+
+SIX: tuple[GlueName, ...] = ("cola", "sst2", "mrpc", "stsb", "qnli", "rte")
+"""The tasks of the joint recipes: those whose dev or test part can be had whole without much trouble."""
+_PHRASES = 8_000
+"""SST-2 has 67,349 examples, most of them phrases out of the same sentences: an epoch takes as many as this of it."""
+
+
+def single(task: GlueName) -> Recipe:
+    """One task alone, with a learned query."""
+    config = GlueConfig(tasks=(task,), conditioning="single", max_examples=_PHRASES, swap=True)
+    return _recipe(f"small/glue/single/{task}", config, 12)
+
+
+def queries() -> Recipe:
+    """Six tasks in one model, with a learned query each."""
+    return _recipe("small/glue/queries", GlueConfig(tasks=SIX, max_examples=_PHRASES, swap=True), 6)
+
+
+def shared() -> Recipe:
+    """Six tasks in one model: one token before the sentences, and a head of its own for each task."""
+    config = GlueConfig(tasks=SIX, conditioning="shared", max_examples=_PHRASES, swap=True)
+    return _recipe("small/glue/shared", config, 6)
+
+
+def tokens() -> Recipe:
+    """Six tasks in one model, each with a token of its own before the sentences."""
+    config = GlueConfig(tasks=SIX, conditioning="tokens", max_examples=_PHRASES, swap=True)
+    return _recipe("small/glue/tokens", config, 6)
+
+
+def _recipe(name: str, task: GlueConfig, epochs: int) -> Recipe:
+    return Recipe(
+        name=name,
+        task=task,
+        model=glue_model(bytes_().model, task),  # type: ignore[arg-type]
+        data=DataConfig(val_fraction=0.1),
+        optim=OptimConfig(
+            learning_rate=5e-4,
+            min_learning_rate=1e-5,
+            warmup_steps=100,
+            weight_decay=0.01,
+            label_smoothing=0.0,
+            ema_decay=0.998,
+        ),
+        run=RunConfig(
+            out=f"runs/{name.removeprefix('small/').replace('/', '_')}",
+            epochs=epochs,
+            batch_files=32,
+            precision="bf16",
+            checkpoint_every=1000,
+        ),
+    )
+
+
+def _single(task: GlueName) -> Callable[[], Recipe]:
+    function = partial(single, task)
+    function.__doc__ = f"{TASKS[task].title} alone, with a learned query."
+    return function
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    **{f"small/glue/single/{task}": _single(task) for task in get_args(GlueName)},
+    "small/glue/queries": queries,
+    "small/glue/shared": shared,
+    "small/glue/tokens": tokens,
+}
+"""Name -> the function that returns the recipe."""
