@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybyte.batch import PADDING, ByteBatch
+from anybyte.batch import PADDING, ByteBatch, Data, make_batch, num_bytes, to_device
 
 
 @given(st.lists(st.binary(max_size=50), max_size=6))
@@ -70,3 +71,43 @@ def test_what_is_not_a_batch_is_named(values: object, lengths: object, message: 
 def test_a_single_file_is_not_a_list(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+@given(st.lists(st.sampled_from([b"ab", bytearray(b"c"), memoryview(b"")]), min_size=1, max_size=5))
+def test_byte_strings_make_a_byte_batch(items: list[bytes]) -> None:
+    batch = make_batch(items)
+    assert isinstance(batch, ByteBatch)
+    assert [bytes(part.tolist()) for part in batch.split()] == [bytes(item) for item in items]
+
+
+def test_arrays_are_stacked_alone_or_by_name() -> None:
+    first, second = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
+    batch = make_batch([first, second])
+    assert isinstance(batch, torch.Tensor)
+    assert torch.equal(batch, torch.stack([torch.ones(2, 3), torch.zeros(2, 3)]))
+    named = make_batch([{"a": first, "b": first[0]}, {"a": second, "b": second[0]}])
+    assert isinstance(named, dict)
+    assert {name: tuple(tensor.shape) for name, tensor in named.items()} == {"a": (2, 2, 3), "b": (2, 3)}
+    moved = to_device(named, "cpu")
+    assert isinstance(moved, dict)
+    assert torch.equal(moved["b"], named["b"])
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [b"ab", np.zeros(2)],
+        [np.zeros(2), np.zeros(3)],
+        [np.zeros(2, np.float32), np.zeros(2, np.float64)],
+        [{"a": np.zeros(2)}, {"b": np.zeros(2)}],
+        [],
+    ],
+)
+def test_a_batch_is_of_one_form(items: list[Data]) -> None:
+    with pytest.raises(ValueError, match="a batch holds data of one form, got"):
+        make_batch(items)
+
+
+def test_data_knows_its_bytes() -> None:
+    pixels = np.zeros((2, 3), np.float32)
+    assert [num_bytes(data) for data in (b"abc", pixels, {"a": pixels, "b": pixels[0]})] == [3, 24, 36]

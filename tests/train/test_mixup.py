@@ -192,3 +192,21 @@ def test_training_with_mixup_is_the_same_over_restarts_and_parts(
     parts = run(tiny_recipe(tmp_path / "parts", **options | {"epochs": 1}, accumulation=2), splits)
     once = run(tiny_recipe(tmp_path / "once", **options | {"epochs": 1}), splits)
     assert curve(parts.history) == pytest.approx(curve(once.history), abs=1e-4)
+
+
+def test_a_rectangle_is_pasted_into_pictures_and_not_into_sounds() -> None:
+    black, white = (encode_image(np.full((8, 8, 3), value, np.uint8), "png") for value in (0, 255))
+    reading, rng = ByteReading(), np.random.default_rng(3)
+    mixed = reading.mix(black, "a", white, "b", 0.5, rng, cut=True)
+    assert mixed is not None
+    pixels = decode(mixed.data).pixels
+    assert set(np.unique(pixels)) == {0, 255}
+    assert mixed.weight == pytest.approx((pixels == 0).mean())
+    sound = sounds(1)[0][2]
+    assert reading.mix(sound, "a", sound, "b", 0.5, rng, cut=True) is None
+
+
+def test_a_sound_that_nothing_can_be_pasted_into_stands_alone() -> None:
+    files = Files(MemorySource(sounds(3)), ByteReading(augment=AugmentConfig(cutmix=1.0)))
+    data, label = files.read(1, np.random.default_rng(0))
+    assert (data, label) == (files.source.read(1), 1)

@@ -40,7 +40,7 @@ def fourier() -> Recipe:
 
 def learned() -> Recipe:
     """Small photographs, pixel by pixel: 1 x 1 convolution and learned positions. What is near what must be learned."""
-    stem, positions = LinearStemConfig(num_channels=64), LearnedPositionsConfig(num_channels=64, projected=True)
+    stem, positions = LinearStemConfig(num_channels=32), LearnedPositionsConfig(num_channels=32, projected=True)
     return _pixels("learned", ImageInputConfig(shape=(_SIDE, _SIDE), stem=stem, positions=positions))
 
 
@@ -52,7 +52,7 @@ def conv() -> Recipe:
 
 def file_bytes() -> Recipe:
     """The bytes of small photographs as TIFF files, read by a Perceiver IO: two rows of pixels a token."""
-    part = BytesInputConfig(num_channels=128, kernel_size=_KERNEL, initialisation="smooth")
+    part = BytesInputConfig(num_channels=64, kernel_size=_KERNEL, initialisation="smooth")
     recipe = _recipe("bytes", _perceiver(part))
     return replace(recipe, optim=replace(recipe.optim, stem_scale=0.3))
 
@@ -61,8 +61,8 @@ def byteformer() -> Recipe:
     """The bytes of small photographs as TIFF files, read by a ByteFormer: two rows of pixels a token."""
     model = ByteFormerConfig(
         num_classes=10,
-        dim=128,
-        num_heads=4,
+        dim=96,
+        num_heads=3,
         depth=4,
         kernel_size=_KERNEL,
         window_sizes=64,
