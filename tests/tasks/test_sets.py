@@ -59,7 +59,8 @@ def test_a_batch_of_unequal_sets_is_the_sum_of_its_sets() -> None:
     assert inputs["mask"]["entities"].sum(1).tolist() == [len(sample.data["entities"]) for sample in batch]
     alone = sum(batch_loss(task, model, [sample]) for sample in batch)
     assert batch_loss(task, model, batch) == pytest.approx(alone, rel=1e-5)
-    sums = [task.measure(model, *task.collate(part)) for part in (batch, batch[:2], batch[2:])]
+    with torch.no_grad():
+        sums = [task.measure(model, *task.collate(part)) for part in (batch, batch[:2], batch[2:])]
     assert sums[0]["target/known"] == sum((sample.label["target"] >= 0).sum() for sample in batch)
     for name in ("target/known", "target/right", "examples"):
         assert sums[0][name] == sums[1][name] + sums[2][name]

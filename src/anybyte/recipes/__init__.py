@@ -17,7 +17,8 @@ from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
 from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
-from anybyte.recipes.small import cifar10, esc10, fashion_mnist, fashion_mnist_perceiver, fsdd
+from anybyte.recipes.perceiver import sets as perceiver_sets
+from anybyte.recipes.small import cifar10, entities, esc10, fashion_mnist, fashion_mnist_perceiver, fsdd, points
 from anybyte.recipes.small import glue as small_glue
 from anybyte.recipes.small import images as small_images
 from anybyte.recipes.small import joint as small_joint
@@ -37,11 +38,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/jft/conv": perceiver_images.jft_conv,
     "perceiver/original/imagenet": perceiver_images.original,
     **perceiver_glue.RECIPES,
+    **perceiver_sets.RECIPES,
     **{twin.name: twin.function for twin in TWINS},
     "small/joint/both": small_joint.both,
     "small/joint/clothes": small_joint.clothes,
     "small/joint/digits": small_joint.digits,
     "small/cifar10_tiff": cifar10.tiff,
+    "small/entities": entities.entities,
+    "small/points": points.points,
     "small/esc10_mel": esc10.mel,
     "small/esc10_raw": esc10.raw,
     "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
