@@ -65,7 +65,9 @@ KINDS = {
         (),
         "folder of arrays: test.npz, val.npz or train.npz",
     ),
-    "masked": Kind("fills masked text", "anybyte.evaluate.language", (), "text file or folder of them"),
+    "masked": Kind(
+        "fills masked text", "anybyte.evaluate.language", ("baseline", "limit"), "text file, folder or zip of them"
+    ),
     "glue": Kind("answers GLUE", "anybyte.evaluate.glue", (), "folder with one folder a task, as JSONL or GLUE's TSV"),
     "flow": Kind("estimates optical flow", "anybyte.evaluate.flow", (), "folder of pairs of frames with their flow"),
     "clips": Kind("autoencodes clips", "anybyte.evaluate.autoencoder", (), "video or folder of them"),
@@ -134,6 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     files.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
     files.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
+    text = parser.add_argument_group("masked language models")
+    text.add_argument(
+        "--baseline", action="store_true", default=None, help="beside a byte 5-gram of the text that the run learnt from"
+    )
+    text.add_argument("--limit", type=int, metavar="N", help="the first N bytes of the text only")
     return parser
 
 

@@ -70,6 +70,7 @@ class Automaton:
     Attributes:
         num_states: contexts of all lengths, the empty one among them.
         starts: the first state of each last byte, and behind the last of 255, [257]. The empty context is last of all.
+        lasts: the last byte of each state, 256 for the empty context.
     """
 
     def __init__(self, model: ByteNgram) -> None:
@@ -83,6 +84,8 @@ class Automaton:
         ids[by_last] = np.arange(len(lasts))
         self.num_states = len(lasts)
         self.starts = np.searchsorted(lasts[by_last], np.arange(257))
+        self.lasts = torch.from_numpy(lasts[by_last])
+        self._in_order = torch.arange(self.starts[256])
         self._ids = np.split(ids, np.cumsum([len(found) for found in contexts])[:-1])
         sources, goals, values = self._arcs()
         self._steps = _Sums.of(goals, sources, values, self.num_states)
@@ -111,12 +114,12 @@ class Automaton:
             found[level.states] += level.passed[:, None] * found[level.shorter]
         return found
 
-    def by_byte(self, weights: Tensor) -> NDArray[np.float64]:
+    def by_byte(self, weights: Tensor) -> NDArray[np.float32]:
         """Weights of states [states, texts] -> of their last bytes [256, texts]."""
-        sums = np.zeros((256, weights.shape[1]))
+        sums = np.zeros((256, weights.shape[1]), dtype=np.float32)
         there = np.flatnonzero(np.diff(self.starts))
-        bytes_ = weights[: self.starts[256]].numpy().astype(np.float64)
-        sums[there] = np.add.reduceat(bytes_, self.starts[there], axis=0)
+        starts = torch.from_numpy(self.starts[there])
+        sums[there] = F.embedding_bag(self._in_order, weights, starts, mode="sum").numpy()
         return sums
 
     def _arcs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
@@ -194,7 +197,7 @@ def answer(
 
 def _forward_backward(
     automaton: Automaton, data: NDArray[np.uint8], mask: NDArray[np.bool_], before: Keys
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The weight of each byte at each place of stretches [stretches, length, 256]: from the left, from both sides.
 
     Args:
@@ -205,7 +208,7 @@ def _forward_backward(
     count, length = data.shape
     weights = torch.zeros(automaton.num_states, count)
     weights[torch.from_numpy(automaton.find(before, automaton.model.order - 1)), torch.arange(count)] = 1
-    left, both = np.zeros((count, length, 256)), np.zeros((count, length, 256))
+    left, both = (np.zeros((count, length, 256), dtype=np.float32) for _ in range(2))
     history = []
     for step in range(length):
         weights = _allowed(automaton, automaton.forward(weights), data[:, step], mask[:, step])
@@ -222,17 +225,12 @@ def _forward_backward(
 
 def _allowed(automaton: Automaton, weights: Tensor, truth: NDArray[np.uint8], masked: NDArray[np.bool_]) -> Tensor:
     """Weights of states [states, texts] whose last byte may stand there: the true one, or any but white space."""
-    starts = automaton.starts
-    kept = weights.clone()
-    for byte in np.flatnonzero(IS_SPACE).tolist():
-        kept[starts[byte] : starts[byte + 1]] = 0
-    for text in np.flatnonzero(~masked).tolist():
-        first, last = starts[truth[text]], starts[truth[text] + 1]
-        if first == last:  # never seen: whatever comes behind it begins anew
-            first, last = starts[256], automaton.num_states
-        kept[:, text] = 0
-        kept[first:last, text] = weights[first:last, text]
-    return kept
+    allowed = np.zeros((257, len(truth)), dtype=np.float32)
+    allowed[:256, masked] = ~IS_SPACE[:, None]
+    # A byte that was never seen leads to the empty context.
+    lasts = np.where(np.diff(automaton.starts)[truth], truth.astype(np.int64), 256)
+    allowed[lasts[~masked], np.flatnonzero(~masked)] = 1
+    return weights * torch.from_numpy(allowed)[automaton.lasts]
 
 
 def _stretches(mask: NDArray[np.bool_], ends: NDArray[np.int64], memory: int) -> NDArray[np.int64]:
