@@ -95,6 +95,9 @@ class DataConfig:
     clips: int = 1
     """Videos to reconstruct: clips of each that make an epoch. They begin anywhere in training, and lie evenly over the
     video in validation."""
+    separator: str = ";"
+    """For models of several classes at once (`several` of their output): stands between the classes of a label, as in
+    `dog;rain`. For all others a label is one class."""
     max_bytes: int = 256 * 2**20
     """A training file longer than this is an error that names it."""
     on_error: Literal["fail", "skip"] = "fail"

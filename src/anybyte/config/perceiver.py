@@ -113,6 +113,8 @@ class FlowInputConfig:
     """Pixels on each side of a patch (odd)."""
     hidden: int | None = None
     """Width of a layer with a GELU before the linear one. None: there is none, as in the paper."""
+    around: int = 1
+    """With `hidden`: pixels on each side of the neighbourhood whose hidden values the linear layer reads (odd)."""
     initialisation: Literal["paper", "matching"] = "paper"
     """matching: the model begins by comparing pixels of both frames (models/matching.py)."""
     reach: int = 2
@@ -133,6 +135,9 @@ class VideoInputConfig:
     positions: PositionsConfig | None
     mask_probability: float = 0.0
     """Share of tokens that a learned one replaces in training. Nothing is random outside: 1 hides all, less none."""
+    drop_probability: float = 0.0
+    """Probability that an example's input is replaced as a whole in training, as if it were absent (0.3 for the video
+    of AudioSet)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +150,8 @@ class AudioInputConfig:
     patch: int = 16
     positions: PositionsConfig | None
     mask_probability: float = 0.0
+    """As for video."""
+    drop_probability: float = 0.0
     """As for video."""
     scale: float = 1.0
     """Samples are multiplied by this before anything else: quiet sound is small beside its positions."""
@@ -161,6 +168,8 @@ class MelInputConfig:
     patch: tuple[int, int] = (1, 1)
     positions: PositionsConfig | None
     mask_probability: float = 0.0
+    """As for video."""
+    drop_probability: float = 0.0
     """As for video."""
 
 
@@ -235,6 +244,8 @@ class ClassOutputConfig:
     """See `query_of`; unused otherwise."""
     hidden: int | None = None
     """Width of a layer with a tanh before the logits. None: there is none."""
+    several: bool = False
+    """Whether there may be several classes at once (or none): each logit is one of yes against no, by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +299,8 @@ class AverageOutputConfig:
     kind: Literal["average"] = field(default="average", init=False)
     name: str = "classes"
     num_classes: int = 1000
+    several: bool = False
+    """As for `ClassOutputConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,6 +369,9 @@ class LatentGridConfig:
     shape: tuple[int, ...]
     """Latents along each axis: it divides the input's tokens and the output's queries. Their place takes as many
     channels of a latent as these are together."""
+    transform: bool = False
+    """Whether the model also begins as a cosine transform of each patch and its inverse (models/transform_start.py);
+    for all grids or none, with a latent for each patch."""
 
 
 @dataclass(frozen=True, kw_only=True)

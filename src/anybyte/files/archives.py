@@ -72,6 +72,17 @@ def open_zip(origin: str, path: Path) -> Listing:
         OSError: it cannot be read.
         ValueError: it is damaged, encrypted, packed by another method, or has no class folders.
     """
+    records = label_by_folder(origin, zip_members(path), unwrap=True)
+    return Listing.of(origin, records, ZipStore(str(path.absolute())))
+
+
+def zip_members(path: Path) -> list[tuple[str, int, ZipKey]]:
+    """Name, size and place of each file of a zip archive, stored or deflated.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, encrypted, or packed by another method.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir() and not is_junk(member.filename)]
@@ -92,8 +103,7 @@ def open_zip(origin: str, path: Path) -> Listing:
             raise ValueError(f"{path}: not a whole zip archive ({member.filename} ends outside)")
         key = ZipKey(member.header_offset, member.compress_size, member.file_size, member.compress_type, member.CRC)
         files[member.filename] = (member.filename, member.file_size, key)
-    records = label_by_folder(origin, files.values(), unwrap=True)
-    return Listing.of(origin, records, ZipStore(str(path.absolute())))
+    return list(files.values())
 
 
 class TarKey(NamedTuple):

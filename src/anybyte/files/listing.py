@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
-_PART_WORDS: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PART_WORDS: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 LAYOUT = (
@@ -100,7 +100,7 @@ def to_part(word: str, where: str) -> Part:
     Raises:
         ValueError: none of them; the message starts with `where`.
     """
-    part = _PART_WORDS.get(word.strip().lower())
+    part = PART_WORDS.get(word.strip().lower())
     if part is None:
         raise ValueError(f"{where}: the split is {word!r}; it must be train, val or test")
     return part
@@ -127,8 +127,8 @@ def label_by_folder(origin: str, files: Iterable[tuple[str, int, Any]], unwrap: 
     paths = [(name.lstrip("/").split("/"), name, size, key) for name, size, key in files if not is_junk(name)]
     depth = _wrappers([words for words, *_ in paths]) if unwrap else 0
     tops = {words[depth] for words, *_ in paths if len(words) > depth + 1}
-    in_parts = {top for top in tops if top.lower() in _PART_WORDS}
-    if {_PART_WORDS[top.lower()] for top in in_parts} > {"train"} and in_parts != tops:
+    in_parts = {top for top in tops if top.lower() in PART_WORDS}
+    if {PART_WORDS[top.lower()] for top in in_parts} > {"train"} and in_parts != tops:
         strangers = ", ".join(f"{top}/" for top in sorted(tops - in_parts))
         raise ValueError(f"{origin}: {strangers} beside {', '.join(f'{top}/' for top in sorted(in_parts))}; {LAYOUT}")
     split = bool(tops) and in_parts == tops
@@ -147,11 +147,11 @@ def label_by_folder(origin: str, files: Iterable[tuple[str, int, Any]], unwrap: 
 def _parts_inside(paths: list[list[str]], level: int) -> int | None:
     """The level of the folders train/ and test/ inside the class folders, as ModelNet40 has them; None without any."""
     words = {path[level].lower() if len(path) > level + 1 else "" for path in paths}
-    return level if len(words) > 1 and words <= _PART_WORDS.keys() and "train" in words else None
+    return level if len(words) > 1 and words <= PART_WORDS.keys() and "train" in words else None
 
 
 def _part_of(words: list[str], level: int | None) -> Part | None:
-    return None if level is None else _PART_WORDS[words[level].lower()]
+    return None if level is None else PART_WORDS[words[level].lower()]
 
 
 def _wrappers(paths: list[list[str]]) -> int:
@@ -161,7 +161,7 @@ def _wrappers(paths: list[list[str]]) -> int:
         paths
         and all(len(words) > depth + 2 for words in paths)
         and len({words[depth] for words in paths}) == 1
-        and paths[0][depth].lower() not in _PART_WORDS
+        and paths[0][depth].lower() not in PART_WORDS
     ):
         depth += 1
     return depth
@@ -188,7 +188,7 @@ def parts_of_shards(shards: Sequence[Path]) -> dict[Path, tuple[str, Part | None
 def announced_part(name: str) -> Part | None:
     """The part whose word stands in a path, in a folder rather than in the file's name, and only if it is one part."""
     for word in name.lower().split("/"):
-        parts = {_PART_WORDS[piece] for piece in re.findall(r"[a-z]+", word) if piece in _PART_WORDS}
+        parts = {PART_WORDS[piece] for piece in re.findall(r"[a-z]+", word) if piece in PART_WORDS}
         if len(parts) == 1:
             return parts.pop()
     return None

@@ -32,19 +32,18 @@ from anybyte.models.inputs.sequences import TokenInput
 from anybyte.models.local_text import start_local_text
 from anybyte.models.positions import fourier_features, num_features
 from anybyte.models.queries import Output
+from anybyte.models.transform_start import cosines, start_transform
 
 if TYPE_CHECKING:
     from anybyte.models.attention import AttentionLayer
     from anybyte.models.perceiver import Perceiver
 
-_MARGIN = 6.0
+_MARGIN = 8.0
 """How much higher than any other place's the scores of one's own place are, at least."""
 _AMPLITUDE = 2.0
 """Of a place in a latent, as a root mean square over its channels: what it has read does not hide where it is."""
 _RCOND = 0.03
 """Share of the largest singular value below which a direction of the latents is noise."""
-_TAG = 1.0
-"""What a signal's learned padding holds in a channel of its own, so that signals can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def start_local(model: Perceiver) -> None:
     channel = 0
     for grid in grids:
         rows, columns = slice(grid.first, grid.first + len(grid.places)), channel + grid.places.shape[1]
-        model.latents[rows] = 0.02 * torch.randn(len(grid.places), config.latent_dim)
+        model.latents[rows] = 0
         amplitude = _AMPLITUDE * math.sqrt(config.latent_dim / len(grid.config.shape))
         model.latents[rows, channel:columns] = amplitude * grid.places
         channel = columns
@@ -105,6 +104,8 @@ def start_local(model: Perceiver) -> None:
     _keep_places(model, width)
     _start_encoder(model, model.encoders[0], grids)  # type: ignore[arg-type]
     _start_decoder(model, model.decoder.layer, grids)
+    if any(grid.transform for grid in config.latent_grids):
+        start_transform(model, width, 1.0, _AMPLITUDE)
 
 
 def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> _Grid:
@@ -112,7 +113,9 @@ def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> 
     assert model.decoder is not None
     output = model.decoder.output(config.output) if config.output in model.decoder.outputs else None
     if not isinstance(part, ArrayInput) or part.grid is None or not isinstance(output, Output):
-        raise ValueError(f"{what} needs an input with a shape and an output, not {config.input!r} and {config.output!r}")
+        raise ValueError(
+            f"{what} needs an input with a shape and an output, not {config.input!r} and {config.output!r}"
+        )
     positions = part.config.positions
     answer = output.config
     if not isinstance(answer, GridOutputConfig) or not isinstance(positions, FourierPositionsConfig):
@@ -142,12 +145,9 @@ def _places(config: LatentGridConfig) -> Tensor:
     """
     axes = []
     for number, size in enumerate(config.shape):
-        frequencies, along = torch.arange(size, dtype=torch.float64), torch.arange(size, dtype=torch.float64) + 0.5
-        basis = torch.cos(math.pi / size * along[:, None] * frequencies) * math.sqrt(2 / size)
-        basis[:, 0] /= math.sqrt(2)
         shape = [1] * len(config.shape)
         shape[number] = size
-        axes.append(basis.view(*shape, size).expand(*config.shape, -1))
+        axes.append(cosines(size).view(*shape, size).expand(*config.shape, -1))
     return torch.cat(axes, -1).flatten(0, -2).float()
 
 
@@ -161,11 +161,13 @@ def _by_cell(features: Tensor, places: Sequence[int], shape: Sequence[int]) -> T
 def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
     """Marks each signal in the last channels of the learned padding of tokens (0) or queries (1).
 
-    The channel before them is 0 for all. Behind a norm it is what the norm took from every channel of the token.
+    The channel before them is 0 for all. Behind a norm it is what the norm took from every channel of the token. The
+    marks are so large that a norm divides all tokens by about the same, 1.
     """
     assert model.decoder is not None
     padding, setting = ((model.inputs.padding, "input_padding"), (model.decoder.padding, "query_padding"))[side]
-    needed = len(grids) + 1
+    needed, width = len(grids) + 1, (model.inputs.num_channels, model.decoder.layer.query.in_features)[side]
+    tag = math.sqrt(width / len(grids))
     names = [(grid.config.input, grid.config.output)[side] for grid in grids]
     for name in names:
         if name not in padding or padding[name].shape[1] < needed:
@@ -175,9 +177,9 @@ def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
     for name, parameter in padding.items():
         if parameter.shape[1] >= needed:
             parameter[:, -needed] = 0
-            parameter[:, -len(grids) :] = -_TAG
+            parameter[:, -len(grids) :] = -tag
             if name in names:
-                parameter[:, -1 - names.index(name)] = _TAG
+                parameter[:, -1 - names.index(name)] = tag
 
 
 def _select(grids: Sequence[_Grid], side: int, channels: int, head: int) -> Tensor:
@@ -212,7 +214,7 @@ def _wanted(grids: Sequence[_Grid], side: int, head: int, number: int, heads: in
             )
         rows = slice(grid.first, grid.first + len(cells))
         wanted[rows, row : row + width] = asked * (_MARGIN / margin)
-        wanted[rows, row + width] = _MARGIN
+        wanted[rows, row + width] = 1.0
         row += width + 1
     return wanted
 

@@ -51,13 +51,9 @@ class ClipReading(ArrayReading):
         self, data: bytes, name: str, place: float, rng: np.random.Generator | None
     ) -> Mapping[str, NDArray[np.float32]]:
         may_lack = self.config.missing == "absent" and rng is None
-        medium = medium_of(data)
-        if medium == "image":
-            raise ValueError(f"{name} is a picture, but the model reads videos with sound")
-        if medium == "audio":
-            if not may_lack:
-                raise ValueError(f"{name} is a sound without pictures, but the model reads videos with sound")
+        if medium_of(data) == "audio" and may_lack:
             return {SOUND: self.sounds.present(self.sounds.wave(decode_audio(data, name), None, place))}
+        self.check_medium(data, name)
         file = Stored(data, name)
         about = probe(file)
         if not (about.has_sound or may_lack):
@@ -67,8 +63,18 @@ class ClipReading(ArrayReading):
         pictures = self._pictures(clip, rng)
         if not about.has_sound:
             return {PICTURES: pictures}
-        sound = Audio(clip.samples, clip.rate, "")
-        return {PICTURES: pictures, SOUND: self.sounds.present(self.sounds.wave(sound, rng))}
+        return {PICTURES: pictures, SOUND: self._sound(clip, rng)}
+
+    def check_medium(self, data: bytes, name: str) -> None:
+        """Raises ValueError for a picture, and for a sound without pictures."""
+        medium = medium_of(data)
+        if medium in ("image", "audio"):
+            what = "a picture" if medium == "image" else "a sound without pictures"
+            raise ValueError(f"{name} is {what}, but the model reads videos with sound")
+
+    def present(self, clip: Clip, rng: np.random.Generator | None) -> Mapping[str, NDArray[np.float32]]:
+        """A clip as the model reads it, changed at random by `rng`: for those who take many out of one file."""
+        return {PICTURES: self._pictures(clip, rng), SOUND: self._sound(clip, rng)}
 
     def mix(
         self,
@@ -102,6 +108,9 @@ class ClipReading(ArrayReading):
         is_cropped = is_training and self.augment.crop_size is not None
         size = None if is_cropped else (config.image_size, config.image_size)
         return read_clip(file, start, config.frames, size, config.frame_rate, config.sound.rate)
+
+    def _sound(self, clip: Clip, rng: np.random.Generator | None) -> NDArray[np.float32]:
+        return self.sounds.present(self.sounds.wave(Audio(clip.samples, clip.rate, ""), rng))
 
     def _pictures(self, clip: Clip, rng: np.random.Generator | None) -> NDArray[np.float32]:
         """float32 [frames, size, size, 3]."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from anybyte.config import DeclaredConfig, PerceiverConfig, Recipe
+from anybyte.config import ClipConfig, DeclaredConfig, PerceiverConfig, Recipe
 from anybyte.models.schema import Schema
 from anybyte.tasks import ExampleSplits
 from anybyte.tasks.arrays import open_arrays
 from anybyte.tasks.declared import Declared, arrays_read, arrays_wanted
+from anybyte.train.jobs.clips import clips
 from anybyte.train.jobs.job import Data, Job, listed, located
 
 SCHEMA = "schema.yaml"
@@ -14,7 +15,9 @@ SCHEMA = "schema.yaml"
 
 
 def declared(recipe: Recipe, data: Data | None) -> Job:
-    """Arrays to arrays, as the model and the losses say."""
+    """Arrays to arrays, as the model and the losses say; of clips, if that is what is read."""
+    if isinstance(recipe.reading, ClipConfig):
+        return clips(recipe, data)
     config, losses = recipe.model, recipe.task
     assert isinstance(losses, DeclaredConfig)
     if not isinstance(config, PerceiverConfig):
