@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ PADDING = 256
 VOCABULARY = 257
 """Rows of a byte embedding: 256 bytes and the padding entry."""
 
-Data: TypeAlias = bytes | bytearray | memoryview | NDArray[Any] | Mapping[str, NDArray[Any]]
+Named: TypeAlias = Mapping[str, NDArray[Any]]
+Data: TypeAlias = bytes | bytearray | memoryview | NDArray[Any] | Named
 """What a model reads of one file: bytes, an array, or arrays by the names of the model's inputs."""
 
 Batch: TypeAlias = "ByteBatch | Tensor | dict[str, Tensor]"
@@ -133,10 +134,14 @@ def make_batch(items: Sequence[Data]) -> Batch:
         raise ValueError(f"a batch holds data of one form, got {' and '.join(map(str, forms)) or 'none'}")
     first = items[0]
     if isinstance(first, Mapping):
-        return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in first}  # type: ignore[index]
+        return {name: _stack([cast(Named, item)[name] for item in items]) for name in first}
     if isinstance(first, np.ndarray):
-        return torch.from_numpy(np.stack(items))  # type: ignore[arg-type]
-    return ByteBatch.from_bytes(items)  # type: ignore[arg-type]
+        return _stack(cast(Sequence[NDArray[Any]], items))
+    return ByteBatch.from_bytes(cast(Sequence[bytes], items))
+
+
+def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
 
 
 def form_of(data: Data) -> Hashable:

@@ -272,7 +272,7 @@ def cut_mix_images(
         ValueError: the pictures are of different sizes.
     """
     first, second = _alike(first, second, "cutmix")
-    box, share = cut_box(*first.shape[:2], weight, rng)
+    box, share = cut_box(first.shape[0], first.shape[1], weight, rng)
     pasted = first.copy()
     pasted[box] = second[box]
     return pasted, share

@@ -6,17 +6,17 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anybyte.batch import Data, form_of
+from anybyte.batch import Data, Named, form_of
 from anybyte.config import AnyReadingConfig, AugmentConfig
 from anybyte.files.augment import check_augment
 from anybyte.privacy.seal import is_sealed
 
-Arrays: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = NDArray[Any] | Named
 """What a model reads of a file that is decoded: an array, or one for each of its inputs by name."""
 
 
@@ -210,8 +210,8 @@ class ArrayReading(Reading):
 def _stacked(views: Sequence[Arrays]) -> Arrays:
     """Several of one form, along a new first axis."""
     if isinstance(views[0], Mapping):
-        return {name: np.stack([view[name] for view in views]) for name in views[0]}  # type: ignore[call-overload, index]
-    return np.stack(views)  # type: ignore[arg-type]
+        return {name: np.stack([cast(Named, view)[name] for view in views]) for name in views[0]}
+    return np.stack(cast(Sequence[NDArray[Any]], views))
 
 
 def _sum(first: Arrays, second: Arrays, weight: float) -> Arrays:
@@ -224,4 +224,5 @@ def _sum(first: Arrays, second: Arrays, weight: float) -> Arrays:
 
 
 def _sum_arrays(first: NDArray[Any], second: NDArray[Any], weight: float) -> NDArray[Any]:
-    return first * first.dtype.type(weight) + second * second.dtype.type(1 - weight)
+    total: NDArray[Any] = first * first.dtype.type(weight) + second * second.dtype.type(1 - weight)
+    return total

@@ -32,7 +32,7 @@ class PixelReading(ArrayReading):
     ) -> None:
         check_pixels(config)
         super().__init__(config, augment, max_bytes)
-        self.mean, self.std = np.float32(config.mean), np.float32(config.std)
+        self.mean, self.std = (np.asarray(values, dtype=np.float32) for values in (config.mean, config.std))
 
     def read(self, data: bytes, name: str, rng: np.random.Generator | None) -> NDArray[np.float32]:
         pixels = rgb(decode_image(data, name).pixels)
@@ -42,12 +42,13 @@ class PixelReading(ArrayReading):
         if self.config.fit == "crop" and not is_cut:
             pixels = centre_crop(pixels)
         pixels = resize(pixels, self.config.image_size)
-        return (pixels.astype(np.float32) / 255 - self.mean) / self.std
+        read: NDArray[np.float32] = (pixels.astype(np.float32) / np.float32(255) - self.mean) / self.std
+        return read
 
     def cut(self, first: Arrays, second: Arrays, weight: float, rng: np.random.Generator) -> Mixed:
         assert not isinstance(first, Mapping)
         assert not isinstance(second, Mapping)
-        box, share = cut_box(*first.shape[:2], weight, rng)
+        box, share = cut_box(first.shape[0], first.shape[1], weight, rng)
         pasted = first.copy()
         pasted[box] = second[box]
         return Mixed(pasted, share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anybyte.config import AugmentConfig, ByteFormerConfig, Recipe
+from anybyte.config import AugmentConfig, ByteFormerConfig, ReadingConfig, Recipe
 from anybyte.recipes.byteformer.pieces import IMAGENET_AUGMENT, SPEECH_AUGMENT, imagenet
 
 
@@ -16,6 +16,7 @@ def joint() -> Recipe:
     """
     pictures = imagenet("joint", "tiff", kernel_size=32)
     assert isinstance(pictures.model, ByteFormerConfig)
+    assert isinstance(pictures.reading, ReadingConfig)
     return replace(
         pictures,
         name="byteformer/joint",

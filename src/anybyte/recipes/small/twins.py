@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimConfig, Recipe, RunConfig
+from anybyte.config import AugmentConfig, ByteFormerConfig, DataConfig, OptimConfig, ReadingConfig, Recipe, RunConfig
 from anybyte.recipes.byteformer.tables import TABLES, Row, Table, table
 
 CLOTHES, PHOTOS, DIGITS = "fashion_mnist_png.zip", "cifar10_tiff.zip", "fsdd.zip"
@@ -130,6 +130,7 @@ class Twin:
         """The small recipe."""
         paper, scale = self.row(), self.scale
         assert isinstance(paper.model, ByteFormerConfig)
+        assert isinstance(paper.reading, ReadingConfig)
         reading = replace(
             paper.reading,
             format=scale.format or paper.reading.format,

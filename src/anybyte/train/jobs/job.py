@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anybyte.config import Recipe
@@ -44,5 +44,5 @@ def located(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, path=absolute_origins(recipe.data.path)))
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "nothing"
