@@ -25,6 +25,7 @@ VERBS = {
     "flow": ("anybyte.cli.flow", "optical flow of two pictures, or along a video"),
     "autoencode": ("anybyte.cli.autoencode", "send a video and its sound through an autoencoder and back"),
     "fill": ("anybyte.cli.fill", "find the bytes that belong in the blanks of a text"),
+    "tokenizer": ("anybyte.cli.tokenizer", "learn SentencePiece pieces from a text"),
     "models": ("anybyte.cli.models", "list the architectures, their shapes and sizes"),
     "recipes": ("anybyte.cli.recipes", "list the training recipes"),
     "reproduce": ("anybyte.cli.reproduce", "train and measure small twins of the papers' experiments"),
