@@ -89,12 +89,29 @@ def test_shares_of_parts_that_are_there_do_not_matter() -> None:
     assert divide(train + val + test, 0, 7, 0)["train"] == train
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
+@pytest.mark.parametrize("fraction", [1.0, -0.1, float("nan")])
 def test_a_share_that_is_none_is_refused(fraction: float) -> None:
     with pytest.raises(ValueError, match=r"data\.test_fraction is"):
         divide(records({"a": 9}), 0.1, fraction, 0)
     with pytest.raises(ValueError, match=r"data\.val_fraction is"):
         divide(records({"a": 9}), fraction, 0.1, 0)
+
+
+def test_there_may_be_no_val_part_but_always_is_a_test() -> None:
+    with pytest.raises(ValueError, match=r"data\.test_fraction is 0"):
+        divide(records({"a": 9}), 0.1, 0.0, 0)
+    parts = divide(records({"a": 9, "b": 3}), 0.0, 0.1, 0)
+    assert not parts["val"]
+    assert len(parts["train"]) + len(parts["test"]) == 12
+    assert not missing_classes(parts, "ab")
+
+
+def test_classes_of_a_label_must_all_be_learnt_from() -> None:
+    train = records({"a;b": 2, "c": 2}, "train", "train/")
+    test = records({"b": 1, "a; c": 1, "d;c": 1}, "test", "test/")
+    parts = divide(train + test, 0.0, 0.1, 0)
+    assert missing_classes(parts, (), ";") == [("d", "train")]
+    assert ("a; c", "train") in missing_classes(parts, ["a; c"])
 
 
 def test_a_data_set_without_a_train_part_is_refused() -> None:

@@ -18,6 +18,7 @@ from anybyte.config import (
     ClassOutputConfig,
     FlowOutputConfig,
     GridOutputConfig,
+    MelInputConfig,
     PerceiverConfig,
     TokenInputConfig,
     TokenOutputConfig,
@@ -199,7 +200,8 @@ def _kind_of_config(config: Any) -> str:
     if reads == {TokenInputConfig}:
         return "masked" if answers == {TokenOutputConfig} else "glue"
     is_classifier = len(config.outputs) == 1 and answers <= {ClassOutputConfig, AverageOutputConfig}
-    return "classify" if is_classifier and len(config.inputs) == 1 else "declared"
+    is_clip = reads <= {VideoInputConfig, AudioInputConfig, MelInputConfig}
+    return "classify" if is_classifier and (len(config.inputs) == 1 or is_clip) else "declared"
 
 
 def _read_config(folder: Path) -> Any:

@@ -13,11 +13,12 @@ from anybyte.evaluate.report import summarise, write_report
 from anybyte.evaluate.request import Findings, Request, columns
 from anybyte.evaluate.runner import Evaluation
 from anybyte.evaluate.runner import evaluate as run
+from anybyte.evaluate.several import evaluate_several
 from anybyte.files.sources import Source, open_source, open_splits
 from anybyte.predictor import Predictor, load_as
 from anybyte.reading import Reading, describe
 
-_FROM_TRAINING = ("path", "val_fraction", "test_fraction", "split_seed", "max_bytes", "on_error")
+_FROM_TRAINING = ("path", "val_fraction", "test_fraction", "split_seed", "separator", "max_bytes", "on_error")
 """Fields of a recipe's `data` that evaluation follows, so that the test part is what training held out."""
 
 
@@ -30,8 +31,11 @@ def evaluate(request: Request) -> Findings:
     data = _data_config(request)
     predictor = load_as(Predictor, request.name, device=request.device, precision=request.precision, key=options["key"])
     reading = _reading(predictor.reading, options["format"], data.max_bytes)
-    source, part = _open(data, request.split or "test")
+    source, part = _open(data, request.split or "test", predictor.model.has_several)
     total, progress = len(source.entries), request.progress
+    about = {"data": data.path, "part": part, "format": describe(reading.config)}
+    if predictor.model.has_several:
+        return _several(request, predictor, reading, source, data, about)
     evaluation = run(
         predictor.model,
         source,
@@ -41,7 +45,6 @@ def evaluate(request: Request) -> Findings:
         on_error=data.on_error,
         on_progress=None if progress is None else lambda done: progress(done, total),
     )
-    about = {"data": data.path, "part": part, "format": describe(reading.config)}
     write_report(evaluation, options["out"], {"model": request.name, **about})
     return Findings(
         about=about, text=_table(evaluation), numbers={}, written=f"{os.path.join(options['out'], 'report')}.json, "
@@ -78,12 +81,38 @@ def _reading(own: Reading, format: str | None, max_bytes: int) -> Reading:
     return own.altered(max_bytes=max_bytes, format=None if format == "stored" else format)
 
 
-def _open(data: DataConfig, split: str) -> tuple[Source, str]:
+def _several(
+    request: Request, predictor: Predictor, reading: Reading, source: Source, data: DataConfig, about: dict[str, str]
+) -> Findings:
+    """What is measured of a model of several classes a file."""
+    total, progress = len(source.entries), request.progress
+    scores = evaluate_several(
+        predictor.model,
+        source,
+        predictor.labels,
+        reading,
+        data.separator,
+        precision=predictor.precision,
+        on_error=data.on_error,
+        on_progress=None if progress is None else lambda done: progress(done, total),
+    )
+    rows: list[tuple[str, ...]] = [
+        ("files", f"{scores.files:,}"),
+        ("mean average precision", f"{scores.map:.4f}"),
+        ("loss (nats a file)", f"{scores.loss:.4f}"),
+        *((f"  {name}", f"{precision:.4f}", f"{files:,} files") for name, precision, files in scores.classes),
+    ]
+    if scores.skipped:
+        rows.append(("files left out", f"{len(scores.skipped)} (named in the report)"))
+    return Findings(about=about, text=columns(rows), numbers=dataclasses.asdict(scores))
+
+
+def _open(data: DataConfig, split: str, several: bool) -> tuple[Source, str]:
     """The part to evaluate, and what to call it."""
     if split == "all":
         source = open_source(data.path)
         return source, f"all {len(source.entries):,} files"
-    splits = open_splits(data)
+    splits = open_splits(data, several)
     parts: dict[str, Source] = {"train": splits.train, "val": splits.val, "test": splits.test}
     if split not in parts:
         raise ValueError(f"--split {split} is for GLUE; files have {', '.join(parts)} and all")

@@ -221,5 +221,18 @@ class PointsConfig:
     """Around their mean, and as large as the cube [-1, 1]³ (Jaegle et al. 2021) or the unit ball. none: as they are."""
 
 
-AnyReadingConfig = ReadingConfig | PixelsConfig | SoundConfig | ClipConfig | PointsConfig
+@dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """Two frames of any size, for optical flow: how a model looks at them, once or from coarse to fine."""
+
+    kind: Literal["frames"] = field(default="frames", init=False)
+    scales: tuple[float, ...] = (1.0,)
+    """Size of the frames in each pass, relative to what they are; in every pass but the first the second frame is
+    warped by the flow so far (models/passes.py). The paper's model takes one pass over frames as they are."""
+    tiles: bool = True
+    """Whether frames are read by overlapping tiles of the size that the model is made for, as in the paper, or as a
+    whole, whatever their size."""
+
+
+AnyReadingConfig = ReadingConfig | PixelsConfig | SoundConfig | ClipConfig | PointsConfig | FramesConfig
 """What a model reads of a file. The first is meant where settings do not name a kind."""

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from anybyte.batch import Data, form_of, make_batch, num_bytes, to_device
 from anybyte.evaluate.metrics import Scores, score
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
+from anybyte.evaluate.views import logits_of
 from anybyte.files.joined import JoinedSource
 from anybyte.files.sources import Source
+from anybyte.reading import Reading
 
 _NUM_MISTAKES = 20
 
@@ -95,6 +97,60 @@ def evaluate(
             none; or the model's logits are not finite. The message names what it is about.
     """
     targets = _targets(source, labels)
+    answers = answer_all(
+        model,
+        source,
+        transform,
+        device=device,
+        precision=precision,
+        batch_bytes=batch_bytes,
+        on_error=on_error,
+        on_progress=on_progress,
+    )
+    order, table = answers.order, answers.logits
+    truth, names = targets[order], [source.entries[index].name for index in order]
+    return Evaluation(
+        **vars(score(table, truth, labels)),
+        mistakes=_worst_mistakes(table, truth, names, labels),
+        skipped=answers.skipped,
+        bytes=answers.bytes,
+        seconds=answers.seconds,
+        sources=_score_sources(source, order, table.argmax(1) == truth),
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to the files of a source.
+
+    Attributes:
+        logits: float32 [files, classes], all finite.
+        order: which entries of the source they are of.
+        skipped: files that could not be read, and why.
+        bytes: that the model read.
+        seconds: from the first file's reading to the last answer.
+    """
+
+    logits: Tensor
+    order: list[int]
+    skipped: tuple[tuple[str, str], ...]
+    bytes: int
+    seconds: float
+
+
+def answer_all(
+    model: nn.Module,
+    source: Source,
+    transform: Transform | None = None,
+    *,
+    device: str | torch.device | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    batch_bytes: int = BATCH_BYTES,
+    on_error: Literal["fail", "skip"] = "fail",
+    on_progress: Callable[[int], None] | None = None,
+) -> Answers:
+    """The model's answers to every file of a source; for arguments and errors see `evaluate`."""
+    views = transform.views if isinstance(transform, Reading) else 1
     device = torch.device(device) if device is not None else next(model.parameters()).device
     skipped: list[tuple[str, str]] = []
     logits: dict[int, Tensor] = {}
@@ -108,7 +164,7 @@ def evaluate(
             sizes, forms = [num_bytes(file.data) for file in window], [form_of(file.data) for file in window]
             for batch in pack_forms(sizes, forms, batch_bytes, needs_equal_lengths(model)):
                 files = [window[index] for index in batch]
-                rows = _forward(model, files, device, precision)
+                rows = _forward(model, files, device, precision, views)
                 read_bytes += sum(num_bytes(file.data) for file in files)
                 logits.update(zip((file.number for file in files), rows, strict=True))
             if on_progress:
@@ -119,17 +175,9 @@ def evaluate(
     order = sorted(logits)
     if not order:
         raise ValueError("there are no files to evaluate")
-    table, truth = torch.stack([logits[index] for index in order]), targets[order]
-    names = [source.entries[index].name for index in order]
-    _check_finite(table, names)
-    return Evaluation(
-        **vars(score(table, truth, labels)),
-        mistakes=_worst_mistakes(table, truth, names, labels),
-        skipped=tuple(skipped),
-        bytes=read_bytes,
-        seconds=seconds,
-        sources=_score_sources(source, order, table.argmax(1) == truth),
-    )
+    table = torch.stack([logits[index] for index in order])
+    _check_finite(table, [source.entries[index].name for index in order])
+    return Answers(table, order, tuple(skipped), read_bytes, seconds)
 
 
 class _File(NamedTuple):
@@ -171,11 +219,18 @@ def _read(source: Source, transform: Transform | None, skipped: list[tuple[str, 
             data = source.read(index)
             if not data:
                 raise ValueError(f"{entry.name} is empty: there is nothing to evaluate")
-            yield _File(index, entry.name, transform(data, entry.name, None) if transform else data)
+            yield _File(index, entry.name, _transformed(transform, data, entry.name))
         except (ValueError, OSError) as error:
             if skipped is None:
                 raise
             skipped.append((entry.name, str(error)))
+
+
+def _transformed(transform: Transform | None, data: bytes, name: str) -> Data:
+    """What the model reads of a file in use."""
+    if isinstance(transform, Reading):
+        return transform.in_use(data, name)
+    return transform(data, name, None) if transform else data
 
 
 def _score_sources(source: Source, order: Sequence[int], right: Tensor) -> tuple[SourceScore, ...]:
@@ -191,11 +246,11 @@ def _score_sources(source: Source, order: Sequence[int], right: Tensor) -> tuple
     return tuple(scores)
 
 
-def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str) -> Tensor:
+def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str, views: int) -> Tensor:
     batch = to_device(make_batch([file.data for file in files]), device)
     try:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits: Tensor = model(batch)
+            logits = logits_of(model, batch, views)
     except ValueError as error:  # a table of positions may be too short for one of them
         raise ValueError(f"the model refuses a file of {_some([file.name for file in files])}: {error}") from error
     return logits.float().cpu()

@@ -126,10 +126,15 @@ def _open_one(path: str) -> Source:
     return FileSource.of(listing.records, listing.classes, listing.store)
 
 
-def open_splits(data: DataConfig) -> Splits:
+def open_splits(data: DataConfig, several: bool = False) -> Splits:
     """A data set in train, val and test parts, its own or drawn (`files.splits`). Equal settings give equal parts.
 
     Of several data sets, each is cut by itself, and then their parts are joined.
+
+    Args:
+        data: which, and how.
+        several: whether a label may name several classes, `data.separator` between them. The classes of the parts are
+            the labels, whatever they name; but each class of a label must be among the training files.
 
     Raises:
         OSError: it does not exist, or cannot be read.
@@ -137,14 +142,14 @@ def open_splits(data: DataConfig) -> Splits:
             without a label, or (unless `on_error` is "skip") an empty or too long one.
     """
     origins = split_origins(data.path)
-    each = [_split_one(replace(data, path=origin.path)) for origin in origins]
+    each = [_split_one(replace(data, path=origin.path), several) for origin in origins]
     if len(each) == 1 and origins[0].prefix is None:
         return each[0]
     train, val, test = (join(origins, [getattr(splits, part) for splits in each]) for part in ("train", "val", "test"))
     return Splits(train.classes, train, val, test)
 
 
-def _split_one(data: DataConfig) -> Splits:
+def _split_one(data: DataConfig, several: bool) -> Splits:
     listing = open_listing(data.path)
     records = _usable(listing, data)
     if len(listing.classes) < 2:
@@ -154,14 +159,21 @@ def _split_one(data: DataConfig) -> Splits:
         parts = divide(records, data.val_fraction, data.test_fraction, data.split_seed)
     except ValueError as error:
         raise ValueError(f"{listing.origin}: {error}") from error
-    for name, part in missing_classes(parts, listing.classes):
-        count = sum(record.label == name for record in records)
+    for name, part in missing_classes(parts, listing.classes, data.separator if several else None):
+        count = sum(name in _classes(record, data.separator if several else None) for record in records)
         raise ValueError(
             f"{listing.origin}: class {name!r} has no file in the {part} part ({count} in all; drawing the parts at "
             "random takes at least 3 files a class)"
         )
     train, val, test = (FileSource.of(parts[part], listing.classes, listing.store) for part in ("train", "val", "test"))
     return Splits(listing.classes, train, val, test)
+
+
+def _classes(record: Record, separator: str | None) -> list[str | None]:
+    """What a label names."""
+    if separator is None or record.label is None:
+        return [record.label]
+    return [name.strip() for name in record.label.split(separator)]
 
 
 def _usable(listing: Listing, data: DataConfig) -> list[Record]:

@@ -68,7 +68,23 @@ def _draw(records: Iterable[Record], fraction: float, salt: str, left: int) -> l
     return sorted(drawn, key=lambda record: record.name)
 
 
-def missing_classes(parts: dict[Part, list[Record]], classes: Iterable[str]) -> list[tuple[str, Part]]:
-    """Every class that has no file in a part, with the part. A val part without any files is meant to be so."""
+def missing_classes(
+    parts: dict[Part, list[Record]], classes: Iterable[str], separator: str | None = None
+) -> list[tuple[str, Part]]:
+    """Every class that has no file in a part, with the part. A val part without any files is meant to be so.
+
+    Args:
+        parts: the files.
+        classes: their labels.
+        separator: what stands between the classes of a label; the parts that are measured on may then lack some. None:
+            a label is a class.
+    """
+    if separator is not None:
+        named = {part: {name for record in parts[part] for name in _named(record, separator)} for part in PARTS}
+        return [(name, "train") for name in sorted(named["val"] | named["test"]) if name not in named["train"]]
     held = {part: {record.label for record in parts[part]} for part in PARTS if parts[part] or part != "val"}
     return [(name, part) for name in classes for part in held if name not in held[part]]
+
+
+def _named(record: Record, separator: str) -> list[str]:
+    return [name.strip() for name in (record.label or "").split(separator)]

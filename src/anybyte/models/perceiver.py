@@ -109,8 +109,16 @@ class Perceiver(Pretrained):
     @property
     def num_classes(self) -> int | None:
         """Classes of the one output that has any; None if there is no such output, or several."""
-        found = [part for part in self.config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
+        found = self._class_outputs()
         return found[0].num_classes if len(found) == 1 else None
+
+    @property
+    def has_several(self) -> bool:
+        """Whether what it answers may be of several classes at once."""
+        return any(part.several for part in self._class_outputs())
+
+    def _class_outputs(self) -> list[ClassOutputConfig | AverageOutputConfig]:
+        return [part for part in self.config.outputs if isinstance(part, ClassOutputConfig | AverageOutputConfig)]
 
     @property
     def reads_files(self) -> bool:

@@ -46,6 +46,11 @@ class Pretrained(nn.Module):
         return classes
 
     @property
+    def has_several(self) -> bool:
+        """Whether a file may be of several of its classes at once: probabilities are then sigmoids, not a softmax."""
+        return False
+
+    @property
     def reads_files(self) -> bool:
         """Whether `model(ByteBatch)` is the logits of files."""
         return False

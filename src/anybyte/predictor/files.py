@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from anybyte.batch import ByteBatch, Data, form_of, make_batch, num_bytes, to_device
 from anybyte.config import ReadingConfig
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
+from anybyte.evaluate.views import logits_of, probabilities
 from anybyte.models.pretrained import Pretrained, read_reading
 from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
@@ -170,8 +171,8 @@ class Predictor(Compute):
         else:
             batch = to_device(make_batch(contents), self.device)
         with self.running():
-            logits: Tensor = self.model(batch)
-        return logits.float().softmax(dim=-1).cpu()
+            logits = logits_of(self.model, batch, self.reading.views)
+        return probabilities(self.model, logits).cpu()
 
     def _answer(self, window: list[_Loaded | Failure], top: int, threshold: float | None) -> list[Prediction | Failure]:
         """The answers of a window of files, in its order."""
@@ -248,7 +249,7 @@ def _try_read(item: Item, number: int, max_bytes: int, reading: Reading) -> _Loa
             raise ValueError(f"{name} is empty: there is nothing to classify")
         if reading.is_as_stored and not is_sealed(data.data):
             return _Loaded(path, name, data)
-        found = reading(data.tobytes(), name)
+        found = reading.in_use(data.tobytes(), name)
     except (ValueError, OSError) as error:
         return Failure(path, error)
     if isinstance(found, bytes | bytearray | memoryview):

@@ -8,7 +8,7 @@ workers, processes, parts nor a restart change what is computed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from anybyte.batch import Data, num_bytes
 from anybyte.reading.base import ArrayReading
-from anybyte.tasks import Examples, Sample, Task
+from anybyte.tasks import Examples, GrowingExamples, Sample, Task
 from anybyte.tasks.classify import MixedLabel
 
 if TYPE_CHECKING:
@@ -104,7 +104,17 @@ class Files:
                 mixed = self._mix(entry, data, other, weight, rng, cut)
                 if mixed is not None:
                     return mixed.data, MixedLabel(entry.label, self.source.entries[other].label, mixed.weight)
-        return self.transform(data, entry.name, rng), entry.label
+        found = self.transform(data, entry.name, rng)
+        if isinstance(found, Mapping):
+            self._check_whole(found, entry.name)
+        return found, entry.label
+
+    def _check_whole(self, arrays: Mapping[str, Any], name: str) -> None:
+        """In use a model may do without some of its inputs; examples that are stacked must have all."""
+        whole = self.transform.blank()
+        lacking = [part for part in whole if part not in arrays] if isinstance(whole, Mapping) else []
+        if lacking:
+            raise ValueError(f"{name} has no {' and no '.join(lacking)}: training needs files with every input")
 
     def _mix(
         self, entry: Entry, data: bytes, other: int, weight: float, rng: np.random.Generator, cut: bool
@@ -139,8 +149,11 @@ class Keyed(Dataset[tuple[int, Sample | Problem]]):
         rng = np.random.default_rng([self.seed, epoch + 1, index + 1])
         if index < 0:
             return index, Sample(*self.examples.blank(), rng)
+        examples = self.examples
+        if epoch != NO_EPOCH and isinstance(examples, GrowingExamples):
+            examples = examples.at(epoch)
         try:
-            data, label = self.examples.read(index, None if epoch == NO_EPOCH else rng)
+            data, label = examples.read(index, None if epoch == NO_EPOCH else rng)
         except OSError as error:
             return index, Problem(self.examples.name(index), error.strerror or str(error))
         except ValueError as error:

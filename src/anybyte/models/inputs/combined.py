@@ -58,6 +58,7 @@ class Inputs(nn.Module):
             raise ValueError(f"inputs need names of their own, got {', '.join(names) or 'no inputs'}")
         self.parts = nn.ModuleDict({config.name: _part(config) for config in configs})
         self.mask_probability = {config.name: getattr(config, "mask_probability", 0.0) for config in configs}
+        self.drop_probability = {config.name: getattr(config, "drop_probability", 0.0) for config in configs}
         widths = {name: part.num_channels for name, part in self._parts()}
         self.num_channels = max(widths.values())
         self.padding = nn.ParameterDict()
@@ -69,15 +70,11 @@ class Inputs(nn.Module):
                     self.padding[name] = nn.Parameter(torch.empty(1, self.num_channels - widths[name]))
                 if part.grid is not None:
                     self.mask_tokens[name] = nn.Parameter(torch.empty(1, self.num_channels))
-        masked = [name for name, probability in self.mask_probability.items() if probability]
-        if masked and len(names) == 1:
-            raise ValueError(f"mask_probability is for models of several inputs; {masked[0]!r} is the only one")
-        for name in masked:
-            if not 0 <= self.mask_probability[name] <= 1 or name not in self.mask_tokens:
-                raise ValueError(
-                    f"mask_probability of input {name!r} must lie in [0, 1] and needs a shape, "
-                    f"got {self.mask_probability[name]}"
-                )
+        for field, probabilities in (
+            ("mask_probability", self.mask_probability),
+            ("drop_probability", self.drop_probability),
+        ):
+            self._check_probabilities(field, {name: share for name, share in probabilities.items() if share})
 
     def forward(
         self, arrays: Mapping[str, Tensor | ByteBatch], keep: Mapping[str, Tensor], dtype: torch.dtype
@@ -128,6 +125,13 @@ class Inputs(nn.Module):
             assert isinstance(part, Part)
             yield name, part
 
+    def _check_probabilities(self, field: str, shares: Mapping[str, float]) -> None:
+        if shares and len(self.parts) == 1:
+            raise ValueError(f"{field} is for models of several inputs; {next(iter(shares))!r} is the only one")
+        for name, share in shares.items():
+            if not 0 <= share <= 1 or name not in self.mask_tokens:
+                raise ValueError(f"{field} of input {name!r} must lie in [0, 1] and needs a shape, got {share}")
+
     def _check_given(self, arrays: Mapping[str, Tensor | ByteBatch]) -> None:
         missing = [name for name, part in self._parts() if name not in arrays and part.grid is None]
         if missing:
@@ -136,15 +140,20 @@ class Inputs(nn.Module):
             raise ValueError(f"no input given; the model reads {', '.join(map(repr, self.parts))}")
 
     def _mask(self, name: str, x: Tensor) -> Tensor:
-        """Tokens after random (training) or whole masking."""
-        probability = self.mask_probability[name]
+        """Tokens after random masking, of some or of all those of an example (training), or after whole masking."""
+        probability, drop = self.mask_probability[name], self.drop_probability[name]
         if probability == 1:
             masked: Tensor = self.mask_tokens[name].expand_as(x)
             return masked
-        if not self.training or not probability:
+        if not self.training:
             return x
-        hidden = torch.rand(*x.shape[:2], 1, device=x.device) < probability
-        return torch.where(hidden, self.mask_tokens[name], x)
+        if probability:
+            hidden = torch.rand(*x.shape[:2], 1, device=x.device) < probability
+            x = torch.where(hidden, self.mask_tokens[name], x)
+        if drop:
+            absent = torch.rand(len(x), 1, 1, device=x.device) < drop
+            x = torch.where(absent, self.mask_tokens[name], x)
+        return x
 
 
 def _part(config: InputConfig) -> Part:
