@@ -15,10 +15,12 @@ from anybyte.config import Recipe
 from anybyte.recipes.byteformer.joint import joint
 from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
+from anybyte.recipes.perceiver import autoencoder as perceiver_autoencoder
 from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
 from anybyte.recipes.perceiver import sets as perceiver_sets
 from anybyte.recipes.small import cifar10, entities, esc10, fashion_mnist, fashion_mnist_perceiver, fsdd, points
+from anybyte.recipes.small import autoencoder as small_autoencoder
 from anybyte.recipes.small import glue as small_glue
 from anybyte.recipes.small import images as small_images
 from anybyte.recipes.small import joint as small_joint
@@ -37,6 +39,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/jft/fourier": perceiver_images.jft_fourier,
     "perceiver/jft/conv": perceiver_images.jft_conv,
     "perceiver/original/imagenet": perceiver_images.original,
+    **perceiver_autoencoder.RECIPES,
     **perceiver_glue.RECIPES,
     **perceiver_sets.RECIPES,
     **{twin.name: twin.function for twin in TWINS},
@@ -51,6 +54,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small/fashion_mnist_perceiver": fashion_mnist_perceiver.png,
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
+    **small_autoencoder.RECIPES,
     **small_glue.RECIPES,
     "small/images/fourier": small_images.fourier,
     "small/images/learned": small_images.learned,

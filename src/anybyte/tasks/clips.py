@@ -27,6 +27,9 @@ from anybyte.reading.clips import PICTURES, SOUND, ClipReading, clip_seconds
 _SMALL_SET = 2**28
 """Bytes of all files up to which a set is decoded once and kept."""
 
+_HELD_OUT = 8
+"""Clips of a video that is measured on, at most."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -213,8 +216,8 @@ def open_clips(data: DataConfig, config: ClipConfig, names: ClipNames) -> ClipSp
     return ClipSplits(
         listing.classes,
         Clips(parts["train"], ClipReading(config, data.augment, data.max_bytes), data.clips, names),
-        Clips(parts["val"], plain, data.clips, names),
-        Clips(parts["test"], plain, data.clips, names),
+        Clips(parts["val"], plain, min(data.clips, _HELD_OUT), names),
+        Clips(parts["test"], plain, min(data.clips, _HELD_OUT), names),
     )
 
 
