@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from anybyte.config import GlueConfig, PerceiverConfig
+from anybyte.config import GlueConfig, LatentGridConfig, PerceiverConfig
 from anybyte.files.glue import Example
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.perceivers import PERCEIVERS
@@ -157,6 +157,9 @@ def test_a_model_says_what_it_answers(way: str) -> None:
     model = glue_model(body(), config)
     assert glue_config_of(model) == config
     assert glue_model(model, config) == model
+    placed = dataclasses.replace(body(), latent_grids=(LatentGridConfig(input="tokens", output="tokens", shape=(8,)),))
+    assert glue_config_of(glue_model(placed, config)) == config
+    assert [output.name for output in glue_model(placed, config).outputs] == ["tokens", *TASKS]
     single = GlueConfig(tasks=("rte",), conditioning="single")
     assert glue_config_of(glue_model(body(), single)) == single
 

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import tyro
 
-from anybyte.config import ClassifyConfig, Recipe
+from anybyte.config import ClassifyConfig, DeclaredConfig, FlowConfig, GlueConfig, MaskedConfig, Recipe
 from anybyte.recipes import get_recipe, list_recipes
 
 SHORTHANDS = {"--data": "--data.path", "--out": "--run.out"}
 """Short options, and the fields they set."""
+
+_LEARNS_FROM = {
+    ClassifyConfig: "files",
+    DeclaredConfig: "arrays",
+    MaskedConfig: "text",
+    GlueConfig: "a folder of GLUE",
+    FlowConfig: "pictures",
+}
 
 USAGE = """\
 usage: anybyte train RECIPE [--data DIR] [--out DIR] [--field.path VALUE ...]
@@ -41,7 +49,7 @@ def main(args: list[str]) -> int:
         raise ValueError(f"expected the name of a recipe before {args[0]}; the recipes are {', '.join(list_recipes())}")
     recipe = parse_recipe(args[0], args[1:])
     if not recipe.data.path:
-        what = "files" if isinstance(recipe.task, ClassifyConfig) else "arrays"
+        what = _LEARNS_FROM.get(type(recipe.task), "data")
         raise ValueError(f"recipe {args[0]} needs {what} to train on: anybyte train {args[0]} --data DIR")
 
     # Slow to import: only once the command line is known to be right.
@@ -56,7 +64,7 @@ def main(args: list[str]) -> int:
     if os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks for all
         print(f"validation: {metrics or 'nothing to validate on'}")
         print(f"model:      {result.folder}")
-        if isinstance(recipe.task, ClassifyConfig):
+        if not isinstance(recipe.task, DeclaredConfig):  # whose folder need not have a part to measure on
             print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}")
     return 0
 

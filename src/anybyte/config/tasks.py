@@ -88,6 +88,8 @@ class GlueConfig:
     """How often each task has its turn: by its number of examples, or each as often."""
     max_examples: int | None = None
     """Examples of a task in an epoch, at most; which ones is drawn anew in each. None: all."""
+    max_val: int | None = None
+    """Examples of a task in a validation, at most. None: all."""
     swap: bool = False
     """In training, exchange the two sentences of half of the examples where order means nothing (MRPC, STS-B, QQP)."""
     hide: float = 0.0

@@ -136,8 +136,8 @@ def glue_model(body: PerceiverConfig, config: GlueConfig) -> PerceiverConfig:
     """A model of bytes with the outputs, and the tokens, that GLUE's tasks want.
 
     Args:
-        body: with one input of byte tokens; its outputs matter only for the width of queries, and for the name and
-            length of an output of tokens, which lends its queries.
+        body: with one input of byte tokens; its outputs matter only for the width of queries, and for an output of
+            tokens, which lends its queries and which latents with places need.
         config: which tasks, and how the model is told.
 
     Raises:
@@ -153,22 +153,20 @@ def glue_model(body: PerceiverConfig, config: GlueConfig) -> PerceiverConfig:
     lenders = [output for output in body.outputs if isinstance(output, TokenOutputConfig)]
     classes = [output.query_channels for output in body.outputs if isinstance(output, ClassOutputConfig)]
     width = lenders[0].query_channels if lenders else classes[0] if classes else part.num_channels
+    asks_at_token = config.conditioning in ("shared", "tokens")
     outputs: list[OutputConfig] = []
-    lender = None
-    if config.conditioning in ("shared", "tokens"):
-        lender = TokenOutputConfig(name=part.name, max_length=part.max_length, query_channels=width)
-        lender = lenders[0] if lenders else lender
-        outputs.append(lender)
+    if asks_at_token or any(grid.output == lender.name for grid in body.latent_grids for lender in lenders):
+        standard = TokenOutputConfig(name=part.name, max_length=part.max_length, query_channels=width)
+        outputs.append(lenders[0] if lenders else standard)
     for task in config.tasks:
         same = known.get(task)
-        hidden = same.hidden if isinstance(same, ClassOutputConfig) else width
         outputs.append(
             ClassOutputConfig(
                 name=task,
                 num_classes=TASKS[task].num_outputs,
                 query_channels=width,
-                query_of=lender and lender.name,
-                hidden=hidden,
+                query_of=outputs[0].name if asks_at_token else None,
+                hidden=same.hidden if isinstance(same, ClassOutputConfig) else width,
             )
         )
     vocabulary = _BYTES + (len(config.tasks) if config.conditioning == "tokens" else 0)
@@ -183,13 +181,14 @@ def glue_config_of(model: PerceiverConfig) -> GlueConfig:
     Raises:
         ValueError: it is no model of GLUE.
     """
-    names = tuple(output.name for output in model.outputs if isinstance(output, ClassOutputConfig))
+    answers = [output for output in model.outputs if isinstance(output, ClassOutputConfig)]
+    names = tuple(output.name for output in answers)
     part = model.inputs[0]
     strange = [name for name in names if name not in TASKS]
     if strange or not names or not isinstance(part, TokenInputConfig):
         what = f"it answers {', '.join(strange)}" if strange else "it does not answer from text"
         raise ValueError(f"the model is none of GLUE: {what}; the tasks are {', '.join(TASKS)}")
-    if any(isinstance(output, TokenOutputConfig) for output in model.outputs):
+    if answers[0].query_of is not None:
         told = "tokens" if part.vocabulary > _BYTES else "shared"
         return GlueConfig(tasks=names, conditioning=told)  # type: ignore[arg-type]
     return GlueConfig(tasks=names, conditioning="single" if len(names) == 1 else "queries")  # type: ignore[arg-type]

@@ -37,6 +37,9 @@ def open_training(data: DataConfig, config: GlueConfig) -> tuple[ExampleSplits, 
             found = read_part(data.path, task, "dev", problems, may_lack=True)
             val |= found
             notes += [] if found else [f"{TASKS[task].title} has no dev part in {data.path}: it is not validated"]
+    if config.max_val is not None and config.max_val < 1:
+        raise ValueError(f"task.max_val must be at least 1, or None for all, got {config.max_val}")
+    val = {part: examples[: config.max_val] for part, examples in val.items()}
     if problems:
         notes.append(f"{len(problems):,} lines were left out, the first: {problems[0]}")
     return ExampleSplits(Sentences(train, config, True), Sentences(val, config, False)), tuple(notes)

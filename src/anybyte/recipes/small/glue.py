@@ -28,28 +28,29 @@ SIX: tuple[GlueName, ...] = ("cola", "sst2", "mrpc", "stsb", "qnli", "rte")
 """The tasks of the joint recipes: those whose dev or test part can be had whole without much trouble."""
 _PHRASES = 8_000
 """SST-2 has 67,349 examples, most of them phrases out of the same sentences: an epoch takes as many as this of it."""
+_VALIDATED = 500
 
 
 def single(task: GlueName) -> Recipe:
     """One task alone, with a learned query."""
-    config = GlueConfig(tasks=(task,), conditioning="single", max_examples=_PHRASES, swap=True)
+    config = GlueConfig(tasks=(task,), conditioning="single", max_examples=_PHRASES, max_val=_VALIDATED, swap=True)
     return _recipe(f"small/glue/single/{task}", config, 12)
 
 
 def queries() -> Recipe:
     """Six tasks in one model, with a learned query each."""
-    return _recipe("small/glue/queries", GlueConfig(tasks=SIX, max_examples=_PHRASES, swap=True), 6)
+    return _recipe("small/glue/queries", GlueConfig(tasks=SIX, max_examples=_PHRASES, max_val=_VALIDATED, swap=True), 6)
 
 
 def shared() -> Recipe:
     """Six tasks in one model: one token before the sentences, and a head of its own for each task."""
-    config = GlueConfig(tasks=SIX, conditioning="shared", max_examples=_PHRASES, swap=True)
+    config = GlueConfig(tasks=SIX, conditioning="shared", max_examples=_PHRASES, max_val=_VALIDATED, swap=True)
     return _recipe("small/glue/shared", config, 6)
 
 
 def tokens() -> Recipe:
     """Six tasks in one model, each with a token of its own before the sentences."""
-    config = GlueConfig(tasks=SIX, conditioning="tokens", max_examples=_PHRASES, swap=True)
+    config = GlueConfig(tasks=SIX, conditioning="tokens", max_examples=_PHRASES, max_val=_VALIDATED, swap=True)
     return _recipe("small/glue/tokens", config, 6)
 
 
