@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -14,10 +15,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anybyte.cli import main
+from anybyte import create_model, load
+from anybyte.cli import convert, main
+from anybyte.config import ImageInputConfig, PixelsConfig
+from anybyte.files.media import encode_image
 from anybyte.models.perceiver import Perceiver
-from anybyte.models.pretrained import CARD
-from anybyte.models.zoo import load_pretrained
+from anybyte.models.pretrained import CARD, read_reading
+from anybyte.models.zoo import load_pretrained, model_config
+from anybyte.reading import PixelReading
 from anybyte.weights import from_transformers
 from anybyte.weights.reading import read_arrays
 from tests.weights.golden import OWN, read_index
@@ -287,3 +292,40 @@ def test_what_a_file_is_has_to_be_said(folder: Path, tmp_path: Path, capsys: pyt
     empty.write_bytes(pickle.dumps({}))
     assert "did you mean perceiver_io_flow" in refused([str(empty), ours, "--architecture", "perceiver_io_fow"], capsys)
     assert "as perceiver_io_flow: " in refused([str(empty), ours, "--architecture", "perceiver_io_flow"], capsys)
+
+
+def test_a_model_of_pictures_is_told_how_to_read_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = PixelsConfig(image_size=16)
+    model = create_model(
+        dataclasses.replace(
+            model_config("perceiver_io_pixels_nano"),
+            inputs=(ImageInputConfig(shape=(16, 16), positions=None),),
+            num_latents=2,
+        ),
+        num_classes=3,
+    )
+    made = convert.Converted(model=model, origin="elsewhere", settings="none", labels=["a", "b", "c"])
+    monkeypatch.setattr(convert, "_convert", lambda source, options: made)
+    target = tmp_path / "ours"
+    assert main(["convert", "theirs", str(target)]) == 0
+    assert read_reading(target) == small
+    picture = encode_image(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8), "jpeg")
+    (answer,) = load(target, device="cpu").classify([picture], top=3)
+    with torch.inference_mode():
+        read = torch.from_numpy(PixelReading(small)(picture, "a"))
+        expected = model.eval()(read[None]).softmax(dim=1)[0]
+    assert answer.score == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "reading"),
+    [
+        ("perceiver_io_pixels", PixelsConfig()),
+        ("perceiver_io_conv", PixelsConfig()),
+        ("perceiver_io_flow", None),
+        ("perceiver_io_language", None),
+        ("byteformer_tiny", None),
+    ],
+)
+def test_only_models_of_pictures_read_pixels(name: str, reading: PixelsConfig | None) -> None:
+    assert convert._reading(model_config(name)) == reading

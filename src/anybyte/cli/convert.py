@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from anybyte.config import ClassOutputConfig, ImageInputConfig, PerceiverConfig, PixelsConfig
+
 if TYPE_CHECKING:
     from anybyte.models.pretrained import Pretrained
 
@@ -77,11 +79,23 @@ def main(args: list[str]) -> int:
     converted = _convert(Path(options.source), options)
     card = f"# {Path(options.source).name}\n\nConverted from {converted.origin}; {converted.settings}.\n"
     labels = labels or converted.labels
-    converted.model.save_pretrained(options.target, labels=labels, card=card)
+    reading = _reading(converted.model.config)
+    converted.model.save_pretrained(options.target, labels=labels, card=card, reading=reading)
     count = sum(parameter.numel() for parameter in converted.model.parameters())
     names = f", {len(labels)} labels" if labels else ""
     print(f"{options.target}: {type(converted.model).__name__}, {count:,} parameters{names}, {converted.settings}")
     return 0
+
+
+def _reading(config: Any) -> PixelsConfig | None:
+    """How the released models of ImageNet read pictures; None for all others."""
+    if not isinstance(config, PerceiverConfig) or len(config.inputs) != 1 or len(config.outputs) != 1:
+        return None
+    image, output = config.inputs[0], config.outputs[0]
+    if not isinstance(image, ImageInputConfig) or not isinstance(output, ClassOutputConfig):
+        return None
+    height, width = image.shape
+    return PixelsConfig(image_size=height) if height == width and image.num_channels == 3 else None
 
 
 def _convert(source: Path, options: Options) -> Converted:
