@@ -184,9 +184,9 @@ def write_page(found: dict[str, Any]) -> str:
         f"Seed {first['seed']}, {first['precision']}, one thread each: {'; '.join(hardware)}. The machine had other "
         "work, so time is what the training process took of a processor, start and validation included, and not that "
         "of a clock.",
-        "Equal time, not equal steps: each recipe's `run.max_steps` is what its model does in about five minutes of one core. All see "
-        "the same files in the same order, under the same changes (mirrored at random, shifted by up to three pixels); "
-        "the four Perceivers have the same latents and layers.",
+        "Equal time, not equal steps: each recipe's `run.max_steps` is what its model does in about five minutes of "
+        "one core. All see the same files in the same order, under the same changes (mirrored at random, shifted by up "
+        "to three pixels); the four Perceivers have the same latents and layers.",
         "± is the standard error of the test accuracy from the number of test files alone; another seed moves a row "
         "as well, and there is one seed.",
     ]
