@@ -15,11 +15,21 @@ from anybyte.config import Recipe
 from anybyte.recipes.byteformer.joint import joint
 from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
+from anybyte.recipes.perceiver import audio as perceiver_audio
 from anybyte.recipes.perceiver import autoencoder as perceiver_autoencoder
 from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
 from anybyte.recipes.perceiver import sets as perceiver_sets
-from anybyte.recipes.small import cifar10, entities, esc10, fashion_mnist, fashion_mnist_perceiver, fsdd, points
+from anybyte.recipes.small import (
+    audio_visual,
+    cifar10,
+    entities,
+    esc10,
+    fashion_mnist,
+    fashion_mnist_perceiver,
+    fsdd,
+    points,
+)
 from anybyte.recipes.small import autoencoder as small_autoencoder
 from anybyte.recipes.small import glue as small_glue
 from anybyte.recipes.small import images as small_images
@@ -40,12 +50,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/jft/conv": perceiver_images.jft_conv,
     "perceiver/original/imagenet": perceiver_images.original,
     **perceiver_autoencoder.RECIPES,
+    **perceiver_audio.RECIPES,
     **perceiver_glue.RECIPES,
     **perceiver_sets.RECIPES,
     **{twin.name: twin.function for twin in TWINS},
     "small/joint/both": small_joint.both,
     "small/joint/clothes": small_joint.clothes,
     "small/joint/digits": small_joint.digits,
+    "small/audio_visual": audio_visual.clips,
     "small/cifar10_tiff": cifar10.tiff,
     "small/entities": entities.entities,
     "small/points": points.points,
