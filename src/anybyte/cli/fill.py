@@ -1,4 +1,4 @@
-"""`anybyte fill "The capital of ______ is Paris."`: which bytes belong in the blanks of a text."""
+"""`anybyte fill "The capital of ______ is Paris."`: which bytes or pieces belong in the blanks of a text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ examples:
   anybyte fill - --top 3 < letter.txt                        standard input, but for a newline at its end
   anybyte fill "snake_case, __init__ and ~~~~" --blank "~"    another character for blanks
   anybyte fill "an empty ____" --json
+  anybyte fill "It was a ____ night." --model runs/language_pieces --pieces 2
 
-A blank is two or more underscores in a row, one for each byte to find: the model reads bytes, so six underscores are
-six bytes. Everything else is text, [MASK] included. A text may have 2,048 bytes; it need not be UTF-8."""
+A blank is two or more underscores in a row, one for each byte to find: a model that reads bytes takes six underscores
+for six bytes. A model that reads SentencePiece pieces finds one piece for a blank, or --pieces of them, however long
+the blank is. Everything else is text, [MASK] included; it need not be UTF-8, and may be as long as the model reads."""
 
 
 def main(args: list[str]) -> int:
@@ -37,9 +39,11 @@ def main(args: list[str]) -> int:
         raise ValueError(
             f"the text has no blank: write two or more {options.blank} in a row, one for each byte to find"
         )
+    if options.pieces < 1:
+        raise ValueError(f"--pieces is {options.pieces}, expected at least 1")
     predictor = predictor_for(options, TextPredictor, MODEL)
     with step_bar() as progress:
-        filled = predictor.fill(data, options.top, blank=options.blank, progress=progress)
+        filled = predictor.fill(data, options.top, blank=options.blank, progress=progress, num_pieces=options.pieces)
     print(_json(filled) if options.json else _lines(filled))
     return 0
 
@@ -54,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("text", metavar="TEXT", help="a text with blanks; - is standard input")
     parser.add_argument("--top", type=int, default=5, metavar="K", help="candidates for each blank (5)")
     parser.add_argument("--blank", default=BLANK, metavar="C", help=f"what blanks are written with ({BLANK})")
+    parser.add_argument(
+        "--pieces", type=int, default=1, metavar="N", help="of a model of pieces: pieces in each blank (1)"
+    )
     parser.add_argument("--json", action="store_true", help="one object: the text, and the candidates of each blank")
     add_options(parser, pieces=False)
     return parser

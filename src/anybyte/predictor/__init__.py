@@ -11,6 +11,7 @@ import torch
 from anybyte.config import FlowInputConfig, FlowOutputConfig
 from anybyte.models.find import find_model
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.pieces import PieceTokenizer, has_pieces, read_pieces
 from anybyte.models.pretrained import CONFIG, Pretrained
 from anybyte.models.zoo import create_model, load_pretrained
 from anybyte.predictor.clip import ClipPredictor, Reconstruction, reads_clips
@@ -24,7 +25,7 @@ from anybyte.predictor.files import (
     Predictor,
     load_classifier,
 )
-from anybyte.predictor.flow import FlowPredictor
+from anybyte.predictor.flow import FlowPredictor, frames_reading
 from anybyte.predictor.text import Blank, Candidate, Filled, TextPredictor, reads_text
 from anybyte.privacy.permutation import Permutation
 
@@ -89,7 +90,8 @@ def load(
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error}") from error
     if device is None:
         device = _best_device()
-    found = _of_perceiver(model, labels, device, precision)
+    pieces = read_pieces(folder) if has_pieces(folder) else None
+    found = _of_perceiver(model, labels, device, precision, pieces)
     if found is None:
         return load_classifier(folder, model, labels, device, precision, key)
     if key is not None:
@@ -144,7 +146,11 @@ def untrained(
 
 
 def _of_perceiver(
-    model: Pretrained, labels: tuple[str, ...] | None, device: str | torch.device, precision: Precision | None
+    model: Pretrained,
+    labels: tuple[str, ...] | None,
+    device: str | torch.device,
+    precision: Precision | None,
+    pieces: PieceTokenizer | None = None,
 ) -> FlowPredictor | ClipPredictor | TextPredictor | None:
     """The predictor that fits the inputs and outputs of a Perceiver; None if there is none of its own."""
     if not isinstance(model, Perceiver):
@@ -154,7 +160,7 @@ def _of_perceiver(
         return FlowPredictor(model, device, precision)
     if reads_clips(model):
         return ClipPredictor(model, labels, device, precision)
-    return TextPredictor(model, device, precision) if reads_text(model) else None
+    return TextPredictor(model, device, precision, pieces) if reads_text(model, pieces) else None
 
 
 def _best_device() -> str:

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from anybyte.config import TokenInputConfig, TokenOutputConfig
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.pieces import PieceTokenizer
 from anybyte.models.tokenizer import BYTE_OFFSET, SPECIALS, ByteTokenizer
 from anybyte.predictor.compute import Compute, Precision, Progress, watched
+from anybyte.predictor.text_pieces import best_pieces, lay_out
 
 BLANK = "_"
-"""Two or more of these in a row are a blank, of one byte each. One alone is text, as in `snake_case`."""
+"""Two or more of these in a row are a blank, of one byte each; for a model of pieces, of however many bytes. One alone
+is text, as in `snake_case`."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Candidate:
     """What may stand in a blank.
 
     Attributes:
-        data: its bytes, as many as the blank has.
-        probability: the product of the probabilities of its bytes, each given only what is not blank.
+        data: its bytes, as many as the blank has; of pieces, any number.
+        probability: the product of the probabilities of its bytes or pieces, each given only what is not blank.
     """
 
     data: bytes
@@ -71,10 +74,11 @@ class Filled:
         return self.data.decode("utf-8", errors="replace")
 
 
-def reads_text(model: Perceiver) -> bool:
-    """Whether a model fills blanks in bytes."""
+def reads_text(model: Perceiver, pieces: PieceTokenizer | None = None) -> bool:
+    """Whether a model fills blanks in bytes, or in the pieces of a tokenizer."""
     inputs, outputs = model.config.inputs, model.config.outputs
-    reads = len(inputs) == 1 and isinstance(inputs[0], TokenInputConfig) and inputs[0].vocabulary == BYTE_OFFSET + 256
+    vocabulary = BYTE_OFFSET + 256 if pieces is None else pieces.vocabulary
+    reads = len(inputs) == 1 and isinstance(inputs[0], TokenInputConfig) and inputs[0].vocabulary == vocabulary
     return reads and len(outputs) == 1 and isinstance(outputs[0], TokenOutputConfig)
 
 
@@ -90,18 +94,24 @@ def find_blanks(data: bytes, blank: str = BLANK) -> list[tuple[int, int]]:
 
 
 class TextPredictor(Compute):
-    """A masked language model on bytes in use (Jaegle et al. 2022, section 4.1).
+    """A masked language model in use (Jaegle et al. 2022, section 4.1), on bytes, or on the pieces of a tokenizer.
 
     Attributes:
-        max_bytes: the longest text that it reads.
+        max_bytes: the longest text that it reads; of a model of pieces, in pieces.
+        pieces: the tokenizer. None: the model reads bytes.
     """
 
     model: Perceiver
 
     def __init__(
-        self, model: Perceiver, device: str | torch.device = "cpu", precision: Precision | None = None
+        self,
+        model: Perceiver,
+        device: str | torch.device = "cpu",
+        precision: Precision | None = None,
+        pieces: PieceTokenizer | None = None,
     ) -> None:
         super().__init__(model, device, precision)
+        self.pieces = pieces
         (part,) = model.config.inputs
         assert isinstance(part, TokenInputConfig)
         self.max_bytes = part.max_length
@@ -114,10 +124,12 @@ class TextPredictor(Compute):
         blanks: Sequence[tuple[int, int]] | None = None,
         blank: str = BLANK,
         progress: Progress | None = None,
+        num_pieces: int = 1,
     ) -> Filled:
         """The most probable bytes for each blank of a text.
 
-        All blanks are answered at once, from what is not blank: bytes of one blank do not know of each other.
+        All blanks are answered at once, from what is not blank: bytes of one blank do not know of each other. In a
+        model of pieces, a blank stands for `num_pieces` of them, however long it is written.
 
         Args:
             text: bytes are taken as they are; a string is its UTF-8. Names such as `[MASK]` in it are text.
@@ -125,6 +137,7 @@ class TextPredictor(Compute):
             blanks: which bytes to find, as [start, end) in the text's bytes. None: where `blank` is written.
             blank: two or more of this character in a row are a blank, one byte each.
             progress: is called with the number of steps done, and of all.
+            num_pieces: that stand in each blank, if the model reads pieces.
 
         Raises:
             ValueError: an empty or too long text, one without blanks, or blanks that lie outside or overlap.
@@ -132,15 +145,17 @@ class TextPredictor(Compute):
         data = text.encode() if isinstance(text, str) else bytes(text)
         if not data:
             raise ValueError("the text is empty: there is nothing to fill")
-        if len(data) > self.max_bytes:
+        if self.pieces is None and len(data) > self.max_bytes:
             raise ValueError(f"the text has {len(data):,} bytes, and the model reads {self.max_bytes:,} at most")
         if top < 1:
             raise ValueError(f"top is {top}, expected at least 1")
         spans = find_blanks(data, blank) if blanks is None else _check_spans(blanks, len(data))
         if not spans:
             raise ValueError(f"the text has no blank: write two or more {blank} in a row, one a byte to find")
+        if self.pieces is not None:
+            return self._fill_pieces(self.pieces, data, spans, top, num_pieces, progress)
         places = np.concatenate([np.arange(start, end) for start, end in spans])
-        with self.running(), watched(self.model, 1, 1, progress):
+        with self.running(), watched(self.model, [1], progress):
             probabilities = self._probabilities(data, places)
         found, filled, first = [], bytearray(data), 0
         for start, end in spans:
@@ -150,15 +165,44 @@ class TextPredictor(Compute):
             first += end - start
         return Filled(bytes(filled), tuple(found))
 
+    def _fill_pieces(
+        self,
+        tokenizer: PieceTokenizer,
+        data: bytes,
+        spans: Sequence[tuple[int, int]],
+        top: int,
+        count: int,
+        progress: Progress | None,
+    ) -> Filled:
+        if count < 1:
+            raise ValueError(f"num_pieces is {count}, expected at least 1")
+        ids, places, spaced = lay_out(tokenizer, data, spans, count)
+        if len(ids) > self.max_bytes:
+            raise ValueError(f"the text has {len(ids):,} pieces, and the model reads {self.max_bytes:,} at most")
+        with self.running(), watched(self.model, [1], progress):
+            scores = self._scores(torch.from_numpy(ids), np.concatenate(places))
+        probabilities = scores.softmax(dim=-1).cpu().numpy()
+        blanks, parts, done = [], [], 0
+        for number, (start, end) in enumerate(spans):
+            rows = probabilities[number * count : (number + 1) * count]
+            found = best_pieces(tokenizer, rows, spaced[number], top)
+            blanks.append(Blank(start, end, tuple(Candidate(*each) for each in found)))
+            parts += [data[done:start], found[0][0]]
+            done = end
+        return Filled(b"".join([*parts, data[done:]]), tuple(blanks))
+
     def _probabilities(self, data: bytes, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of the 256 bytes at each place: special tokens never stand in a text."""
         ids = self._tokenizer.encode(data)
-        rows = torch.from_numpy(places)
-        ids[rows] = SPECIALS["[MASK]"]
-        out = self.model(ids[None].to(self.device), rows=rows.to(self.device))
+        ids[torch.from_numpy(places)] = SPECIALS["[MASK]"]
+        found: NDArray[np.float64] = self._scores(ids, places)[:, BYTE_OFFSET:].softmax(dim=-1).cpu().numpy()
+        return found
+
+    def _scores(self, ids: Tensor, places: NDArray[np.int64]) -> Tensor:
+        """The model's logits at some places of a text, float64 [places, vocabulary]."""
+        out = self.model(ids[None].to(self.device), rows=torch.from_numpy(places).to(self.device))
         assert isinstance(out, Tensor)
-        scores: NDArray[np.float64] = out[0, :, BYTE_OFFSET:].double().softmax(dim=-1).cpu().numpy()
-        return scores
+        return out[0].double()
 
 
 def best_products(probabilities: NDArray[np.float64], top: int) -> list[Candidate]:
