@@ -58,7 +58,7 @@ def test_what_fits(model: PerceiverConfig, reading: AnyReadingConfig) -> None:
         (
             replace(PIXELS, inputs=(IMAGE, AudioInputConfig(positions=None))),
             READ,
-            r"the reading \(pixels\) gives one array, but the model reads image, audio",
+            r"the reading \(pixels\) gives one array, but the model reads image and audio",
         ),
         (replace(PIXELS, outputs=()), READ, "one output, of classes; this one reads image and answers nothing"),
         (

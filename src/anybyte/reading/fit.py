@@ -91,4 +91,6 @@ def _size(shape: tuple[int | None, ...]) -> str:
 
 
 def _listed(parts: Any) -> str:
-    return ", ".join(part.kind for part in parts) or "nothing"
+    """What they are, in the middle of a sentence."""
+    kinds = [part.kind for part in parts]
+    return " and ".join(filter(None, [", ".join(kinds[:-1]), *kinds[-1:]])) or "nothing"
