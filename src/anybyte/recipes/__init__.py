@@ -19,6 +19,7 @@ from anybyte.recipes.perceiver import audio as perceiver_audio
 from anybyte.recipes.perceiver import autoencoder as perceiver_autoencoder
 from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
+from anybyte.recipes.perceiver import language as perceiver_language
 from anybyte.recipes.perceiver import sets as perceiver_sets
 from anybyte.recipes.small import (
     audio_visual,
@@ -52,6 +53,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **perceiver_autoencoder.RECIPES,
     **perceiver_audio.RECIPES,
     **perceiver_glue.RECIPES,
+    **perceiver_language.RECIPES,
     **perceiver_sets.RECIPES,
     **{twin.name: twin.function for twin in TWINS},
     "small/joint/both": small_joint.both,
