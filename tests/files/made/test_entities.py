@@ -52,7 +52,7 @@ def test_what_a_model_reads_is_enough_for_the_rule(name: str) -> None:
 
 
 def test_the_rule_is_right_as_often_as_can_be() -> None:
-    """Of 22,000 targets 2% are wrong: within four standard deviations of it."""
+    """Of some 13,000 targets 2% are wrong: within four standard deviations of it."""
     right = total = 0
     for index in range(2_000):
         entities, targets = SMALL.scene("test", index)

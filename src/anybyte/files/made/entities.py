@@ -37,8 +37,8 @@ class EntityScenes:
         noise: share of our units that are told a wrong target.
     """
 
-    num_slots: int = 24
-    num_numbers: int = 8
+    num_slots: int = 16
+    num_numbers: int = 5
     num_bands: int = 8
     noise: float = 0.02
 

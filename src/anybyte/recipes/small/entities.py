@@ -18,7 +18,7 @@ from anybyte.files.made.entities import SCENES
 
 
 def entities() -> Recipe:
-    """Generated scenes of up to 24 units (`--data made:entities`); the target of each unit of ours, by a known rule.
+    """Generated scenes of up to 16 units (`--data made:entities`); the target of each unit of ours, by a known rule.
 
     The rule looks at all enemies, and 2% of the targets are wrong on purpose: 98% can be reached.
     """
