@@ -109,7 +109,7 @@ def start_local(model: Perceiver) -> None:
 
 
 def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> _Grid:
-    part = model.inputs.parts[config.input] if config.input in model.inputs.parts else None
+    part = model.inputs.parts[config.input] if config.input in model.inputs.parts else None  # noqa: SIM401
     assert model.decoder is not None
     output = model.decoder.output(config.output) if config.output in model.decoder.outputs else None
     if not isinstance(part, ArrayInput) or part.grid is None or not isinstance(output, Output):

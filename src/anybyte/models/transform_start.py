@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from anybyte.config import GridOutputConfig
+from anybyte.config import GridOutputConfig, VideoInputConfig
 from anybyte.models.inputs.arrays import ArrayInput
 
 if TYPE_CHECKING:
@@ -32,23 +32,20 @@ def cosines(size: int) -> Tensor:
     return basis
 
 
-def low_frequencies(shape: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
-    """The patterns of a patch that matter most in smooth signals, and what they are to be multiplied by.
+def low_frequencies(shape: Sequence[int], count: int) -> Tensor:
+    """The patterns of a patch that matter most in smooth signals: float64, orthonormal [count or all, values].
+
+    Amplitudes are taken to fall as one over frequency along each axis.
 
     Args:
         shape: of the patch, its channels last.
         count: how many patterns, at most.
-
-    Returns:
-        orthonormal patterns [count, values], and gains [count] that make their coefficients about equally large: the
-        reciprocal of an amplitude that falls as one over frequency along each axis.
     """
-    patterns, gains = torch.ones(1, 1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    patterns, order = torch.ones(1, 1, dtype=torch.float64), torch.ones(1)
     for size in shape:
-        patterns = torch.kron(patterns, cosines(size).T)
-        gains = torch.kron(gains, torch.arange(1, size + 1, dtype=torch.float64))
-    chosen = torch.argsort(gains, stable=True)[:count]
-    return patterns[chosen], gains[chosen]
+        patterns = torch.kron(patterns, cosines(size).T.contiguous())
+        order = torch.kron(order, torch.arange(1.0, size + 1))
+    return patterns[torch.argsort(order, stable=True)[:count]]
 
 
 def start_transform(model: Perceiver, width: int, token_scale: float, latent_scale: float) -> None:
@@ -88,14 +85,14 @@ def start_transform(model: Perceiver, width: int, token_scale: float, latent_sca
     zero_channel = encoder.key.in_features - 1 - len(grids)  # type: ignore[operator]
     row = 0
     for grid, shape, share in zip(grids, values, shares, strict=True):
-        patterns, gains = low_frequencies(shape, share)
+        patterns = low_frequencies(shape, share)
         count, size = len(patterns), math.prod(shape)
-        scale, answer = _scales(model, grid.input, grid.output)
-        analysis = patterns * (gains / math.sqrt(size))[:, None]
+        scale, answer, middle = _range(model, grid.input, grid.output)
         rows = slice(row, row + count)
         encoder.value.weight[rows] = 0  # type: ignore[index]
-        encoder.value.weight[rows, :size] = analysis.float()  # type: ignore[index]
-        encoder.value.weight[rows, zero_channel] = -analysis.sum(1).float()  # type: ignore[index]
+        encoder.value.weight[rows, :size] = patterns.float()  # type: ignore[index]
+        encoder.value.weight[rows, zero_channel] = -patterns.sum(1).float()  # type: ignore[index]
+        encoder.value.bias[rows] = -scale * middle / token_scale * patterns.sum(1).float()  # type: ignore[index]
         for number in range(count):
             channel = row + number
             encoder.out.weight[width + channel, channel] = 1  # type: ignore[index]
@@ -103,14 +100,14 @@ def start_transform(model: Perceiver, width: int, token_scale: float, latent_sca
             reader.value.weight[channel, ground] = -1
             reader.out.weight[first_query + channel, channel] = 1
             decoder.projection.weight[channel, first_query + channel] = 1  # type: ignore[union-attr]
-        synthesis = patterns.T * (math.sqrt(size) / gains) * (token_scale * latent_scale / (scale * answer))
         if grid.output in decoder.padding:
             begin = first_query - decoder.output(grid.output).num_channels
             decoder.padding[grid.output][:, begin : begin + sum(shares)] = 0
         head = decoder.output(grid.output).projection
         assert head is not None
         torch.nn.init.zeros_(head.weight)
-        head.weight[:, rows] = synthesis.float()
+        head.weight[:, rows] = patterns.T.float() * (token_scale * latent_scale / (scale * answer))
+        head.bias.fill_(middle / answer)
         row += count
 
 
@@ -129,6 +126,8 @@ def _patch(model: Perceiver, source: str, target: str, shape: tuple[int, ...]) -
     return read
 
 
-def _scales(model: Perceiver, source: str, target: str) -> tuple[float, float]:
+def _range(model: Perceiver, source: str, target: str) -> tuple[float, float, float]:
+    """What an input and its output are multiplied by, and the middle of the signal's values."""
     part, output = model.inputs.parts[source], model.decoder.output(target)  # type: ignore[union-attr]
-    return getattr(part.config, "scale", 1.0), getattr(output.config, "scale", 1.0)
+    middle = 0.5 if isinstance(part.config, VideoInputConfig) else 0.0
+    return getattr(part.config, "scale", 1.0), getattr(output.config, "scale", 1.0), middle

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from anybyte.config import FlowInputConfig, FlowOutputConfig
+from anybyte.config import AnyReadingConfig, ClipConfig, FlowInputConfig, FlowOutputConfig
 from anybyte.models.find import find_model
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.pieces import PieceTokenizer, has_pieces, read_pieces
-from anybyte.models.pretrained import CONFIG, Pretrained
+from anybyte.models.pretrained import CONFIG, Pretrained, read_reading
 from anybyte.models.zoo import create_model, load_pretrained
 from anybyte.predictor.clip import ClipPredictor, Reconstruction, reads_clips
 from anybyte.predictor.compute import Compute, Precision
@@ -91,7 +91,7 @@ def load(
     if device is None:
         device = _best_device()
     pieces = read_pieces(folder) if has_pieces(folder) else None
-    found = _of_perceiver(model, labels, device, precision, pieces)
+    found = _of_perceiver(model, labels, device, precision, pieces, read_reading(folder))
     if found is None:
         return load_classifier(folder, model, labels, device, precision, key)
     if key is not None:
@@ -151,6 +151,7 @@ def _of_perceiver(
     device: str | torch.device,
     precision: Precision | None,
     pieces: PieceTokenizer | None = None,
+    reading: AnyReadingConfig | None = None,
 ) -> FlowPredictor | ClipPredictor | TextPredictor | None:
     """The predictor that fits the inputs and outputs of a Perceiver; None if there is none of its own."""
     if not isinstance(model, Perceiver):
@@ -159,7 +160,8 @@ def _of_perceiver(
     if kinds == [FlowInputConfig, FlowOutputConfig]:
         return FlowPredictor(model, device, precision)
     if reads_clips(model):
-        return ClipPredictor(model, labels, device, precision)
+        clips = reading if isinstance(reading, ClipConfig) else None
+        return ClipPredictor(model, labels, device, precision, reading=clips)
     return TextPredictor(model, device, precision, pieces) if reads_text(model, pieces) else None
 
 

@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anybyte.config import AudioInputConfig, ClassOutputConfig, GridOutputConfig, VideoInputConfig
-from anybyte.files.video import SAMPLE_RATE, Clip, read_clip
+from anybyte.config import AudioInputConfig, ClassOutputConfig, ClipConfig, GridOutputConfig, VideoInputConfig
+from anybyte.files.video import SAMPLE_RATE, Clip, probe, read_clip
 from anybyte.models.perceiver import Perceiver
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
+from anybyte.tasks.clips import check_reading_fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,18 @@ class Reconstruction:
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio of the video in dB; infinite if it is the same."""
-        error = float(np.mean((self.video.clip(0, 1) - self.source.frames / np.float32(255)) ** 2))
-        return 10 * math.log10(1 / error) if error else math.inf
+        return psnr(self.video.clip(0, 1), self.source.frames / np.float32(255))
+
+    @property
+    def audio_psnr(self) -> float:
+        """That of the sound, relative to a peak of 1."""
+        return psnr(self.audio, self.source.samples)
+
+
+def psnr(answer: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """10 log10(1 / mean square error), in dB; infinite if both are the same."""
+    error = float(np.mean((answer - truth) ** 2, dtype=np.float64))
+    return 10 * math.log10(1 / error) if error else math.inf
 
 
 def reads_clips(model: Perceiver) -> bool:
@@ -70,7 +81,8 @@ class ClipPredictor(Compute):
         piece: queries decoded at once.
         frames: that a clip has.
         size: height and width of a frame.
-        samples: of a clip's sound, at 48 kHz: the frame rate follows.
+        samples: of a clip's sound.
+        rate: samples a second: what the model's folder says, or 48,000.
     """
 
     model: Perceiver
@@ -82,6 +94,7 @@ class ClipPredictor(Compute):
         device: str | torch.device = "cpu",
         precision: Precision | None = None,
         piece: int = PIECE,
+        reading: ClipConfig | None = None,
     ) -> None:
         super().__init__(model, device, precision)
         (video,) = (part for part in model.config.inputs if isinstance(part, VideoInputConfig))
@@ -90,21 +103,31 @@ class ClipPredictor(Compute):
         self.frames, *size = video.shape
         self.size = (size[0], size[1])
         self.samples = audio.num_samples
+        if reading is not None:
+            check_reading_fits(model.config, reading)
+        self.rate = SAMPLE_RATE if reading is None else reading.sound.rate
         self._video, self._audio = video.name, audio.name
 
     @property
     def frame_rate(self) -> float:
         """Frames a second: those of a clip in the time of its sound."""
-        return self.frames * SAMPLE_RATE / self.samples
+        return self.frames * self.rate / self.samples
 
-    def read(self, path: str | os.PathLike[str], start: float = 0.0) -> Clip:
+    def read(self, path: str | os.PathLike[str], start: float = 0.0, silence: bool = False) -> Clip:
         """A clip as the model reads it, from a file.
 
+        Args:
+            path: of a video.
+            start: seconds after the first frame.
+            silence: whether silence may stand for the sound of a video that has none.
+
         Raises:
-            ValueError: not a video, or too short a one; the message names it.
+            ValueError: not a video, one without sound, or too short a one; the message names it.
             OSError: it cannot be read.
         """
-        return read_clip(path, start, self.frames, self.size, self.frame_rate)
+        if not silence and not probe(path).has_sound:
+            raise ValueError(f"{os.fspath(path)} is a video without sound, and the model reads both")
+        return read_clip(path, start, self.frames, self.size, self.frame_rate, self.rate)
 
     def autoencode(
         self,
@@ -139,7 +162,7 @@ class ClipPredictor(Compute):
             self._video: torch.from_numpy(clip.frames).to(self.device).float()[None] / 255,
             self._audio: torch.from_numpy(clip.samples).to(self.device)[None],
         }
-        with self.running(), watched(self.model, self._pieces(), 1, progress):
+        with self.running(), watched(self.model, [self._pieces()], progress):
             out = self.model(arrays, piece=self.piece)
         assert isinstance(out, dict)
         values = {name: _to_numpy(value[0]) for name, value in out.items()}

@@ -15,14 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anybyte.config import ClipConfig, DataConfig
+from anybyte.config import (
+    AudioInputConfig,
+    ClassOutputConfig,
+    ClipConfig,
+    DataConfig,
+    LabelInputConfig,
+    PerceiverConfig,
+    VideoInputConfig,
+)
 from anybyte.files.footage import Footage, Shelf, read_footage
 from anybyte.files.listing import Listing, Record, Store
 from anybyte.files.splits import divide
 from anybyte.files.streams import Stored
 from anybyte.files.video import Clip, probe, read_clip
 from anybyte.files.video_sets import open_videos
-from anybyte.reading.clips import PICTURES, SOUND, ClipReading, clip_seconds
+from anybyte.reading.clips import PICTURES, SOUND, ClipReading, check_clip, clip_seconds
+from anybyte.reading.sounds import sound_shape
 
 _SMALL_SET = 2**28
 """Bytes of all files up to which a set is decoded once and kept."""
@@ -92,6 +101,10 @@ class Clips:
     def name(self, index: int) -> str:
         video, turn = self._which(index)
         return f"{self.videos[video].record.name}, clip {turn + 1} of {self.per_video}"
+
+    def file_name(self, index: int) -> str:
+        """Of the video that a clip is from."""
+        return self.videos[self._which(index)[0]].record.name
 
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of what the model reads of each: all the same."""
@@ -219,6 +232,39 @@ def open_clips(data: DataConfig, config: ClipConfig, names: ClipNames) -> ClipSp
         Clips(parts["val"], plain, min(data.clips, _HELD_OUT), names),
         Clips(parts["test"], plain, min(data.clips, _HELD_OUT), names),
     )
+
+
+def clip_names(config: PerceiverConfig) -> ClipNames:
+    """What the model calls its parts of a clip.
+
+    Raises:
+        ValueError: it has not one input of video and one of sound.
+    """
+    video, audio, label = (
+        [part.name for part in config.inputs if isinstance(part, kind)]
+        for kind in (VideoInputConfig, AudioInputConfig, LabelInputConfig)
+    )
+    answers = [part.name for part in config.outputs if isinstance(part, ClassOutputConfig)]
+    if len(video) != 1 or len(audio) != 1 or len(label) > 1 or len(answers) > 1:
+        raise ValueError(
+            "a model of clips reads one video and one sound, and one label at most; this one reads "
+            f"{', '.join(part.kind for part in config.inputs)}"
+        )
+    return ClipNames(video[0], audio[0], label[0] if label else None, answers[0] if answers else None)
+
+
+def check_reading_fits(config: PerceiverConfig, reading: ClipConfig) -> None:
+    """Raises ValueError unless what is read of a file is what the model is made for; the message names both."""
+    check_clip(reading)
+    wanted = (reading.frames, reading.image_size, reading.image_size)
+    for part in config.inputs:
+        if isinstance(part, VideoInputConfig) and part.shape != wanted:
+            raise ValueError(f"input {part.name!r} of the model is {part.shape}, but the reading gives {wanted}")
+        if isinstance(part, AudioInputConfig) and (part.num_samples,) != sound_shape(reading.sound):
+            raise ValueError(
+                f"input {part.name!r} of the model has {part.num_samples} samples, but the reading gives "
+                f"{sound_shape(reading.sound)}"
+            )
 
 
 def _by_file(listing: Listing, data: DataConfig) -> dict[str, list[Video]]:

@@ -62,8 +62,10 @@ def autoencoder() -> Recipe:
                 crop_size=_SIDE, crop_area=(0.25, 1.0), crop_aspect=(1.0, 1.0), flip=True, gain_db=15.0
             ),
         ),
-        optim=OptimConfig(learning_rate=2e-3, warmup_steps=50, weight_decay=0.01, betas=(0.9, 0.99), ema_decay=0.998),
-        run=RunConfig(out="runs/autoencoder", epochs=100, batch_files=4, precision="bf16", evaluate_every=5),
+        optim=OptimConfig(
+            learning_rate=1.5e-3, warmup_steps=100, weight_decay=0.01, betas=(0.9, 0.99), ema_decay=0.998
+        ),
+        run=RunConfig(out="runs/autoencoder", epochs=63, batch_files=4, precision="bf16", evaluate_every=5),
     )
 
 
