@@ -114,7 +114,9 @@ class FlowInputConfig:
     hidden: int | None = None
     """Width of a layer with a GELU before the linear one. None: there is none, as in the paper."""
     around: int = 1
-    """With `hidden`: pixels on each side of the neighbourhood whose hidden values the linear layer reads (odd)."""
+    """With `hidden`: values on each side of the neighbourhood that the linear layer reads (odd)."""
+    spread: int = 1
+    """With `around`: pixels from each of these values to the next."""
     initialisation: Literal["paper", "matching"] = "paper"
     """matching: the model begins by comparing pixels of both frames (models/matching.py)."""
     reach: int = 2

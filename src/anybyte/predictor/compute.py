@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal, TypeAlias
 
@@ -68,20 +68,19 @@ def check_piece(piece: int) -> int:
 
 
 @contextmanager
-def watched(model: Perceiver, pieces: int, passes: int, progress: Progress | None) -> Iterator[None]:
+def watched(model: Perceiver, pieces: Sequence[int], progress: Progress | None) -> Iterator[None]:
     """Tells `progress` of each layer and each decoded piece of a Perceiver.
 
     Args:
         model: what computes.
-        pieces: decoded in each pass.
-        passes: times that it encodes and decodes.
+        pieces: that are decoded, for each time that it encodes.
         progress: whom to tell; None: nobody.
     """
     if progress is None:
         yield
         return
     config = model.config
-    total = passes * (config.num_cross_attends + config.num_blocks * config.num_layers + pieces)
+    total = len(pieces) * (config.num_cross_attends + config.num_blocks * config.num_layers) + sum(pieces)
     done = 0
     tell: Progress = progress
 

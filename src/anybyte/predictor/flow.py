@@ -16,12 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anybyte.config import FlowInputConfig
+from anybyte.config import FramesConfig
 from anybyte.files.flow import Flow
 from anybyte.files.media import Image, decode
+from anybyte.files.orientation import orientation_of, upright
+from anybyte.models.passes import flow_as_read, frames_reading, overlap_of, scaled, tile_of
 from anybyte.models.perceiver import Perceiver
-from anybyte.models.tiles import OVERLAP, Small, flow_by_tiles, tiles_of
+from anybyte.models.tiles import Small, tiles_of
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
+from anybyte.reading.frames import check_frames
+
+__all__ = ["FlowPredictor", "Frame", "frames_reading", "load_pair"]
 
 Frame: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
 
@@ -31,6 +36,7 @@ class FlowPredictor(Compute):
 
     Attributes:
         tile: height and width that the model is made for; larger frames are computed by tiles of this size.
+        reading: how frames are looked at: sizes of the passes, and whether by tiles.
         overlap: pixels that neighbouring tiles share, at least.
         piece: queries decoded at once.
     """
@@ -43,21 +49,24 @@ class FlowPredictor(Compute):
         device: str | torch.device = "cpu",
         precision: Precision | None = None,
         piece: int = PIECE,
+        reading: FramesConfig | None = None,
     ) -> None:
         super().__init__(model, device, precision)
-        (frames,) = (part for part in model.config.inputs if isinstance(part, FlowInputConfig))
-        height, width = frames.positions.max_resolution
-        self.tile = (height, width)
-        self.overlap = min(OVERLAP, min(self.tile) // 2)
+        self.tile = tile_of(model.config)
+        self.overlap = overlap_of(self.tile)
         self.piece = check_piece(piece)
+        self.reading = reading or FramesConfig()
+        check_frames(self.reading)
 
     def estimate(self, a: Frame, b: Frame, small: Small = "pad", progress: Progress | None = None) -> Flow:
         """Where each pixel of `a` is in `b` (Jaegle et al. 2022, section 4.2 and appendix H).
 
         Args:
-            a: a picture: its path, the bytes of its file, or uint8 [H, W, 3] or [H, W].
+            a: a picture: its path, the bytes of its file, or uint8 [H, W, 3] or [H, W]. Files are turned as their EXIF
+                orientation says.
             b: the next one, of the same size.
-            small: what to do with pictures smaller than a tile: `pad` them with grey, or `refuse`.
+            small: what to do with pictures smaller than a tile: `pad` them with grey, or `refuse`. Without tiles they
+                may have any size.
             progress: is called with the number of steps done, and of all.
 
         Returns:
@@ -69,15 +78,25 @@ class FlowPredictor(Compute):
         """
         first, second = load_pair(a, b)
         frames = torch.from_numpy(np.stack([first, second]))[None].float() / 255 * 2 - 1
-        queries = self.tile[0] * self.tile[1]
-        tiles = self.tiles(*first.shape[:2])
-        with self.running(), watched(self.model, -(-queries // self.piece), tiles, progress):
-            vectors = flow_by_tiles(self._tile, frames, self.tile, self.overlap, small)
+
+        with self.running(), watched(self.model, self._pieces(*first.shape[:2]), progress):
+            vectors = flow_as_read(self._tile, frames, self.reading, self.tile, small)
         return Flow(vectors[0].numpy())
 
     def tiles(self, height: int, width: int) -> int:
-        """Tiles that frames of this size take."""
+        """Tiles that one pass over frames of this size takes."""
         return len(tiles_of(max(height, self.tile[0]), max(width, self.tile[1]), self.tile, self.overlap))
+
+    def _pieces(self, height: int, width: int) -> list[int]:
+        """Pieces that are decoded, for each time that the model is called."""
+        pieces = []
+        for scale in self.reading.scales:
+            size = scaled(height, width, scale)
+            if self.reading.tiles:
+                pieces += [-(-self.tile[0] * self.tile[1] // self.piece)] * self.tiles(*size)
+            else:
+                pieces.append(-(-size[0] * size[1] // self.piece))
+        return pieces
 
     def _tile(self, frames: Tensor) -> Tensor:
         out = self.model(frames.to(self.device), piece=self.piece)
@@ -110,7 +129,7 @@ def _pixels(frame: Frame, name: str) -> NDArray[np.uint8]:
         medium = decode(data, name)
         if not isinstance(medium, Image):
             raise ValueError(f"{name} is a sound, expected a picture")
-        pixels = medium.pixels
+        pixels = upright(medium.pixels, orientation_of(data))
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
         raise ValueError(f"{name} is {pixels.dtype} {list(pixels.shape)}, expected uint8 [H, W, 3] or [H, W]")
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels

@@ -5,6 +5,7 @@
     sounds.py    samples or mel spectrograms
     clips.py     videos with their sound
     points.py    surfaces and clouds as points
+    frames.py    pairs of frames, for flow: its settings alone, since no single file is read
     base.py      what they have in common
     fit.py       whether a model can read what a reading gives
 
@@ -22,6 +23,7 @@ from anybyte.config import (
     AnyReadingConfig,
     AugmentConfig,
     ClipConfig,
+    FramesConfig,
     PixelsConfig,
     PointsConfig,
     ReadingConfig,
@@ -32,6 +34,7 @@ from anybyte.privacy.protect import check_privacy
 from anybyte.reading.base import ArrayReading, Arrays, Mixed, Reading
 from anybyte.reading.bytes import ByteReading, check_bytes, reading_digest, split_formats
 from anybyte.reading.clips import ClipReading, check_clip, describe_clip
+from anybyte.reading.frames import check_frames, describe_frames
 from anybyte.reading.pixels import PixelReading, check_pixels
 from anybyte.reading.points import PointReading, check_points, describe_points
 from anybyte.reading.sounds import SoundReading, check_sound, describe_sound
@@ -67,6 +70,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
     SoundConfig: check_sound,
     ClipConfig: check_clip,
     PointsConfig: check_points,
+    FramesConfig: check_frames,
 }
 """Kind of settings -> what raises ValueError if they make no sense."""
 
@@ -76,6 +80,7 @@ _DESCRIPTIONS: dict[type, Callable[[Any], str]] = {
     SoundConfig: describe_sound,
     ClipConfig: describe_clip,
     PointsConfig: describe_points,
+    FramesConfig: describe_frames,
 }
 """Kind of settings -> what a model reads, in words for its card."""
 
@@ -102,6 +107,8 @@ def make_reading(
         return ByteReading(config, augment, max_bytes, key)
     if key is not None:
         raise ValueError(f"a key permutes bytes, but the model reads {config.kind}")
+    if isinstance(config, FramesConfig):
+        raise ValueError("the model reads pairs of frames, not single files: `anybyte flow A B` is for it")
     if type(config) not in _READINGS:
         raise ValueError(f"reading of kind {config.kind!r} is unknown")
     return _READINGS[type(config)](config, augment, max_bytes)

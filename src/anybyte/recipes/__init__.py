@@ -17,6 +17,7 @@ from anybyte.recipes.byteformer.tables import TABLES
 from anybyte.recipes.folder import folder
 from anybyte.recipes.perceiver import audio as perceiver_audio
 from anybyte.recipes.perceiver import autoencoder as perceiver_autoencoder
+from anybyte.recipes.perceiver import flow as perceiver_flow
 from anybyte.recipes.perceiver import glue as perceiver_glue
 from anybyte.recipes.perceiver import images as perceiver_images
 from anybyte.recipes.perceiver import language as perceiver_language
@@ -32,6 +33,7 @@ from anybyte.recipes.small import (
     points,
 )
 from anybyte.recipes.small import autoencoder as small_autoencoder
+from anybyte.recipes.small import flow as small_flow
 from anybyte.recipes.small import glue as small_glue
 from anybyte.recipes.small import images as small_images
 from anybyte.recipes.small import joint as small_joint
@@ -52,6 +54,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/original/imagenet": perceiver_images.original,
     **perceiver_autoencoder.RECIPES,
     **perceiver_audio.RECIPES,
+    **perceiver_flow.RECIPES,
     **perceiver_glue.RECIPES,
     **perceiver_language.RECIPES,
     **perceiver_sets.RECIPES,
@@ -69,6 +72,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small/fashion_mnist_png": fashion_mnist.png,
     "small/fsdd_wav": fsdd.wav,
     **small_autoencoder.RECIPES,
+    **small_flow.RECIPES,
     **small_glue.RECIPES,
     "small/images/fourier": small_images.fourier,
     "small/images/learned": small_images.learned,

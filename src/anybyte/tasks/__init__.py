@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,15 @@ class Examples(Protocol):
 
     def blank(self) -> tuple[Any, Any]:
         """(data, label) of a made-up example, for a process that has none in a step; its loss does not count."""
+        ...
+
+
+@runtime_checkable
+class GrowingExamples(Examples, Protocol):
+    """Examples that change as training goes on: a curriculum."""
+
+    def at(self, epoch: int) -> Examples:
+        """Those of an epoch, from 0."""
         ...
 
 

@@ -109,17 +109,24 @@ class ArrayInput(nn.Module):
 
 
 class FlowInput(nn.Module):
-    """Two frames: the pixels around each pixel of both, then a linear layer."""
+    """Two frames: the pixels around each pixel of both, then a linear layer.
+
+    With `hidden` there is another layer and a GELU before it, and it may read what that one finds around each pixel.
+    """
 
     def __init__(self, config: FlowInputConfig) -> None:
         super().__init__()
-        if config.patch < 1 or config.patch % 2 == 0:
-            raise ValueError(f"input {config.name!r} has patches of {config.patch} pixels a side: it must be odd")
+        for name in ("patch", "around", "spread"):
+            if getattr(config, name) < 1 or (getattr(config, name) % 2 == 0 and name != "spread"):
+                raise ValueError(f"input {config.name!r} has {name}={getattr(config, name)}: it must be odd")
+        if config.hidden is None and config.around > 1:
+            raise ValueError(f"input {config.name!r} has around={config.around}, but no hidden layer to read it from")
         self.config = config
         self.grid: Grid | None = None
         self.pixels = config.patch**2 * 3
         self.hidden = None if config.hidden is None else nn.Linear(2 * self.pixels, config.hidden)
-        self.stem = nn.Linear(2 * self.pixels if config.hidden is None else config.hidden, config.num_channels)
+        features = 2 * self.pixels if config.hidden is None else config.hidden * config.around**2
+        self.stem = nn.Linear(features, config.num_channels)
         self.positions = GridPositions(f"input {config.name!r}", config.positions, 2, None)
         self.num_channels = config.num_channels + self.positions.num_channels
 
@@ -132,7 +139,8 @@ class FlowInput(nn.Module):
         x = _floats(self, x)
         x = (x if patched else frame_patches(x, self.config.patch)).movedim(1, -2).flatten(-2)
         if self.hidden is not None:
-            x = F.gelu(self.hidden(x), approximate="tanh")
+            # No convolution: that of torch 2.13 has no finite gradient in bfloat16 on a CPU, where it is spread.
+            x = frame_patches(F.gelu(self.hidden(x), approximate="tanh"), self.config.around, self.config.spread)
         return _placed(self.stem(x), self.positions)
 
 

@@ -71,11 +71,14 @@ def from_patches(x: Tensor, patch: Grid) -> Tensor:
 
 
 def frame_patches(
-    frames: Float[Tensor, "*batch height width 3"], size: int = FLOW_PATCH
+    frames: Float[Tensor, "*batch height width values"], size: int = FLOW_PATCH, spread: int = 1
 ) -> Float[Tensor, "*batch height width channels"]:
-    """The size x size pixels around each pixel, zero beyond the edge, ordered (dy, dx, colour)."""
+    """The size x size pixels around each pixel, zero beyond the edge, ordered (dy, dx, colour).
+
+    `spread` is the distance of neighbouring ones, in pixels.
+    """
     height, width = frames.shape[-3:-1]
-    beyond = size // 2
+    beyond = size // 2 * spread
     padded = F.pad(frames, (0, 0, beyond, beyond, beyond, beyond))
-    steps = range(size)
+    steps = range(0, size * spread, spread)
     return torch.cat([padded[..., y : y + height, x : x + width, :] for y in steps for x in steps], dim=-1)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anybyte.config import ClassifyConfig, DeclaredConfig, GlueConfig, MaskedConfig, Recipe
+from anybyte.config import ClassifyConfig, DeclaredConfig, FlowConfig, GlueConfig, MaskedConfig, Recipe
 from anybyte.train.jobs.declared import declared
 from anybyte.train.jobs.files import classify
+from anybyte.train.jobs.flow import flow
 from anybyte.train.jobs.glue import glue
 from anybyte.train.jobs.job import Data, Job
 from anybyte.train.jobs.language import masked
@@ -33,6 +34,7 @@ def make_job(recipe: Recipe, data: Data | None = None) -> Job:
 _JOBS: dict[type, Callable[[Recipe, Data | None], Job]] = {
     ClassifyConfig: classify,
     DeclaredConfig: declared,
+    FlowConfig: flow,
     GlueConfig: glue,
     MaskedConfig: masked,
 }

@@ -1,0 +1,24 @@
+"""How a model of optical flow looks at frames: the settings that its folder keeps. Pairs are not single files, so there
+is no `Reading` of them: `predictor/flow.py` does what is said here."""
+
+from __future__ import annotations
+
+from anybyte.config import FramesConfig
+
+
+def check_frames(config: FramesConfig) -> None:
+    """Raises ValueError unless there is a pass, and frames are made smaller only."""
+    if not config.scales:
+        raise ValueError("reading.scales is empty: flow takes one pass at least")
+    for scale in config.scales:
+        if not 0 < scale <= 1:
+            raise ValueError(f"reading.scales are above 0 and up to 1, got {scale:g}")
+
+
+def describe_frames(config: FramesConfig) -> str:
+    """What a model reads, in words for its card."""
+    how = "by tiles" if config.tiles else "whole"
+    if config.scales == (1.0,):
+        return f"pairs of frames, {how}"
+    sizes = ", ".join(f"{scale:g}" for scale in config.scales)
+    return f"pairs of frames, {how}, in {len(config.scales)} passes at {sizes} of their size"

@@ -1,0 +1,97 @@
+"""Optical flow, small: pairs made of pictures, learnt on one processor core.
+
+The model is the paper's in kind: patches of both frames with Fourier positions are read into latents, and the queries
+are the tokens themselves. What differs, so that little training is enough:
+
+- it sees frames at a quarter of their size and less, in several passes from coarse to fine (`FramesConfig.scales`);
+- a hidden layer before the tokens, which compares pixels of both frames from the start (models/matching.py);
+- the query is added to what the decoder finds (`query_residual`), so that a token's own comparison reaches the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from anybyte.config import (
+    AttentionConfig,
+    FlowConfig,
+    FlowInputConfig,
+    FlowOutputConfig,
+    FourierPositionsConfig,
+    FramesConfig,
+    MadeFlowConfig,
+    OptimConfig,
+    PerceiverConfig,
+    Recipe,
+    RunConfig,
+)
+
+MODEL = PerceiverConfig(
+    inputs=(
+        FlowInputConfig(
+            patch=7,
+            hidden=52,
+            around=5,
+            spread=2,
+            initialisation="matching",
+            reach=2,
+            num_channels=46,
+            positions=FourierPositionsConfig(num_bands=4, max_resolution=(48, 64)),
+        ),
+    ),
+    outputs=(FlowOutputConfig(),),
+    num_latents=32,
+    latent_dim=64,
+    num_blocks=1,
+    num_layers=2,
+    encode=AttentionConfig(num_heads=1, qk_channels=64, v_channels=64),
+    process=AttentionConfig(num_heads=4),
+    decode=AttentionConfig(num_heads=1, qk_channels=64, v_channels=64, widening=2),
+)
+"""0.2 million parameters."""
+
+MADE = MadeFlowConfig(
+    size=(48, 64),
+    pairs=256,
+    val_pairs=48,
+    layers=(1, 5),
+    texture_side=160,
+    texture_zoom=(0.4, 1.5),
+    shift=(0.1, 6.0),
+    bend=1.5,
+    bend_length=(24.0, 96.0),
+    brightness=0.1,
+    noise=0.02,
+    begin=0.5,
+)
+"""Frames as the model sees them: a quarter of a film's size and less. Motion is as far as two passes reach."""
+
+
+def made() -> Recipe:
+    """Optical flow from pairs that are made of any pictures, minutes on one processor core."""
+    return Recipe(
+        name="small/flow",
+        # What a pass meets in use: frames as they are, what is left after a pass over frames of half the size, and what
+        # is left after one more.
+        task=FlowConfig(made=MADE, passes=((1.0,), (0.5,), (0.5, 1.0), (0.5, 1.0, 1.0))),
+        model=MODEL,
+        reading=FramesConfig(scales=(1 / 32, 1 / 16, 1 / 8, 1 / 4), tiles=False),
+        optim=OptimConfig(
+            learning_rate=1e-4,
+            min_learning_rate=0.0,
+            warmup_steps=20,
+            weight_decay=0.01,
+            ema_decay=0.99,
+        ),
+        run=RunConfig(
+            out="runs/flow_small",
+            epochs=12,
+            batch_files=2,
+            precision="bf16",
+            checkpoint_every=500,
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"small/flow": made}
+"""Name -> the function that returns the recipe."""
