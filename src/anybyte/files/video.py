@@ -123,15 +123,19 @@ def probe(path: str | os.PathLike[str] | Stored) -> Probe:
     file = stored(path)
     with opened(file, "video") as (container, stream):
         sounds = bool(container.streams.audio)
-        first, end = math.inf, -math.inf
+        times: list[float] = []
+        length = 0.0  # of a lone frame nothing else is known than what the header says
         try:
             for packet in container.demux(stream):
                 if packet.pts is not None and packet.time_base is not None:
-                    first = min(first, packet.pts * packet.time_base)
-                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                    times.append(float(packet.pts * packet.time_base))
+                    length = float((packet.duration or 0) * packet.time_base)
         except av.error.FFmpegError as error:
             raise ValueError(f"{file} is damaged: {error.strerror}") from error
-    return Probe(max(0.0, float(end - first)) if end > first else 0.0, sounds)
+    times.sort()
+    if len(times) > 1:
+        length = times[-1] - times[-2]
+    return Probe(times[-1] - times[0] + length if times else 0.0, sounds)
 
 
 def video_frames(path: str | os.PathLike[str], start: float = 0.0) -> Iterator[tuple[float, NDArray[np.uint8]]]:

@@ -61,7 +61,7 @@ def video_mel() -> Recipe:
 def original() -> Recipe:
     """AudioSet from video and raw samples by the original Perceiver, which reads its input twice."""
     recipe = _recipe("video_raw", "perceiver_audioset", _WAVE, sees=True)
-    name = "perceiver/original/audioset"
+    name = "perceiver/audioset/original"
     return replace(recipe, name=name, run=replace(recipe.run, out=f"runs/{name}"))
 
 
@@ -128,5 +128,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "perceiver/audioset/mel": mel,
     "perceiver/audioset/video_raw": video_raw,
     "perceiver/audioset/video_mel": video_mel,
-    "perceiver/original/audioset": original,
+    "perceiver/audioset/original": original,
 }
