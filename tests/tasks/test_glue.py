@@ -182,6 +182,14 @@ def test_mistakes_in_the_tasks(config: GlueConfig, message: str) -> None:
         glue_model(body(), config)
 
 
+def test_shorter_texts() -> None:
+    model = glue_model(body(), GlueConfig(tasks=("rte",), conditioning="shared", max_length=100))
+    assert [part.max_length for part in (model.inputs[0], model.outputs[0])] == [100, 100]  # type: ignore[union-attr]
+    assert model.num_latents == body().num_latents, "which have no places"
+    assert glue_model(model, glue_config_of(model)) == model
+    assert glue_model(body(), GlueConfig(max_length=1000)) == glue_model(body(), GlueConfig())
+
+
 def test_models_of_anything_else_are_refused() -> None:
     with pytest.raises(ValueError, match="vocabulary of 262"):
         glue_model(PERCEIVERS["perceiver_io_pixels_nano"], GlueConfig())

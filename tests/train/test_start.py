@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from anybyte.config import OptimConfig
+from anybyte.config import LatentGridConfig, OptimConfig
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.perceivers import PERCEIVERS
 from anybyte.models.zoo import create_model, load_pretrained
+from anybyte.tasks.glue import _shortened
 from anybyte.train.loop import train
 from anybyte.train.start import start_from
 
@@ -46,7 +47,25 @@ def test_a_grown_vocabulary_keeps_what_is_there(folder: Path) -> None:
         now = model.state_dict()[name]
         assert torch.equal(now[:262], other.state_dict()[name])
         assert torch.equal(now[262:], before[name][262:])
-        assert f"{name} keeps 262 of its 270 rows" in note
+        assert f"{name} begins with the 262 rows there, 8 are fresh" in note
+
+
+def test_the_first_places_of_longer_texts(tmp_path: Path) -> None:
+    long = dataclasses.replace(BODY, latent_grids=(LatentGridConfig(input="tokens", output="tokens", shape=(8,)),))
+    create_model(long).save_pretrained(tmp_path / "long")
+    config = _shortened(long, 64)
+    assert (config.num_latents, config.inputs[0].max_length, config.outputs[0].max_length) == (2, 64, 64)
+    model = create_model(config)
+    note = start_from(model, str(tmp_path / "long"))
+    other, _ = load_pretrained(tmp_path / "long")
+    assert "latents begins with the first 2 of 8 rows" in note
+    for name in ("latents", "inputs.parts.tokens.positions.rows", "decoder.outputs.tokens.table.rows"):
+        now, then = model.state_dict()[name], other.state_dict()[name]
+        assert torch.equal(now, then[: len(now)])
+    with pytest.raises(ValueError, match=r"latents is \[8, 128\] there and \[4, 128\] here"):
+        start_from(create_model(_shortened(long, 128), latent_grids=()), str(tmp_path / "long"))
+    with pytest.raises(ValueError, match="a whole number of the 32 bytes"):
+        _shortened(long, 80)
 
 
 def test_the_note_names_what_is_fresh_and_what_is_not_used(folder: Path) -> None:

@@ -84,6 +84,9 @@ class GlueConfig:
     """How the model is told what to answer. single: there is one task, with a learned query. queries: each task has a
     learned query. shared: one token before the sentences, read back by the query at its place. tokens: the same with a
     token for each task. Behind it, each task has two layers of its own."""
+    max_length: int | None = None
+    """Bytes that the model reads, where that of `run.init_from` or the recipe reads more: GLUE's sentences are short.
+    Latents that have places in the text are as many fewer. None: as many as that one reads."""
     mix: Literal["size", "uniform"] = "size"
     """How often each task has its turn: by its number of examples, or each as often."""
     max_examples: int | None = None

@@ -149,6 +149,9 @@ def glue_model(body: PerceiverConfig, config: GlueConfig) -> PerceiverConfig:
         raise ValueError(f"GLUE is read as bytes: the model needs one input of tokens with a vocabulary of {_BYTES}")
     if part.vocabulary > _BYTES + len(get_args(GlueName)):
         raise ValueError(f"GLUE is read as bytes: a vocabulary of {part.vocabulary} is not one of bytes")
+    body = _shortened(body, config.max_length)
+    part = body.inputs[0]
+    assert isinstance(part, TokenInputConfig)
     known = {output.name: output for output in body.outputs}
     lenders = [output for output in body.outputs if isinstance(output, TokenOutputConfig)]
     classes = [output.query_channels for output in body.outputs if isinstance(output, ClassOutputConfig)]
@@ -173,6 +176,28 @@ def glue_model(body: PerceiverConfig, config: GlueConfig) -> PerceiverConfig:
     return dataclasses.replace(
         body, inputs=(dataclasses.replace(part, vocabulary=vocabulary),), outputs=tuple(outputs), query_padding=0
     )
+
+
+def _shortened(body: PerceiverConfig, max_length: int | None) -> PerceiverConfig:
+    """The same model for shorter texts: places keep their latents, so that weights of the longer one fit."""
+    part = body.inputs[0]
+    assert isinstance(part, TokenInputConfig)
+    if max_length is None or max_length >= part.max_length:
+        return body
+    num_latents = body.num_latents * max_length / part.max_length if body.latent_grids else body.num_latents
+    if max_length < 8 or num_latents != int(num_latents):
+        step = part.max_length / body.num_latents
+        raise ValueError(
+            f"task.max_length must be at least 8, and a whole number of the {step:g} bytes that a latent stands for, "
+            f"got {max_length}"
+        )
+    outputs = tuple(
+        dataclasses.replace(output, max_length=max_length) if isinstance(output, TokenOutputConfig) else output
+        for output in body.outputs
+    )
+    grids = tuple(dataclasses.replace(grid, shape=(int(num_latents),)) for grid in body.latent_grids)
+    inputs = (dataclasses.replace(part, max_length=max_length),)
+    return dataclasses.replace(body, inputs=inputs, outputs=outputs, num_latents=int(num_latents), latent_grids=grids)
 
 
 def glue_config_of(model: PerceiverConfig) -> GlueConfig:
