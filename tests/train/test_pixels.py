@@ -30,6 +30,7 @@ from anybyte.evaluate.runner import evaluate
 from anybyte.files.media import encode_image
 from anybyte.files.sources import Splits
 from anybyte.models.pretrained import read_reading
+from anybyte.models.zoo import load_pretrained
 from anybyte.predictor import Failure
 from anybyte.reading import make_reading
 from anybyte.tasks import Sample
@@ -116,6 +117,16 @@ def test_what_is_no_picture_fails_alone(folder: Path, tmp_path: Path) -> None:
     assert isinstance(second, Failure)
     assert "note.png: not a picture in a known format" in str(second.error)
     assert first == dataclasses.replace(third)
+
+
+def test_a_model_of_pixels_needs_to_say_how_it_reads(folder: Path, tmp_path: Path) -> None:
+    model, labels = load_pretrained(folder)
+    model.save_pretrained(tmp_path / "silent", labels=labels)
+    with pytest.raises(ValueError, match="which does not classify files: no reading.json says how"):
+        load(tmp_path / "silent")
+    model.save_pretrained(tmp_path / "wrong", labels=labels, reading=PixelsConfig(image_size=9))
+    with pytest.raises(ValueError, match="wrong: input 'image' of the model .image. is made for 8 x 8 x 3"):
+        load(tmp_path / "wrong")
 
 
 def test_the_command_line_classifies_and_evaluates(

@@ -23,7 +23,7 @@ from anybyte.batch import ByteBatch, Data, form_of, make_batch, num_bytes, to_de
 from anybyte.config import ReadingConfig
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
 from anybyte.evaluate.views import logits_of, probabilities
-from anybyte.models.pretrained import Pretrained, read_reading
+from anybyte.models.pretrained import READING, Pretrained, read_reading
 from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
 from anybyte.privacy.permutation import Permutation
@@ -86,7 +86,8 @@ def load_classifier(
     """
     config = read_reading(folder)
     if model.num_classes is None or (config.kind == "bytes" and not model.reads_files):
-        raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files")
+        lacks = "" if model.num_classes is None else f": no {READING} says how it would read them"
+        raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files{lacks}")
     if labels is None:
         labels = tuple(str(index) for index in range(model.num_classes))
     if isinstance(key, str | os.PathLike):
