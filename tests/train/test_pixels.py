@@ -122,10 +122,10 @@ def test_what_is_no_picture_fails_alone(folder: Path, tmp_path: Path) -> None:
 def test_a_model_of_pixels_needs_to_say_how_it_reads(folder: Path, tmp_path: Path) -> None:
     model, labels = load_pretrained(folder)
     model.save_pretrained(tmp_path / "silent", labels=labels)
-    with pytest.raises(ValueError, match="which does not classify files: no reading.json says how"):
+    with pytest.raises(ValueError, match=r"which does not classify files: no reading\.json says how"):
         load(tmp_path / "silent")
     model.save_pretrained(tmp_path / "wrong", labels=labels, reading=PixelsConfig(image_size=9))
-    with pytest.raises(ValueError, match="wrong: input 'image' of the model .image. is made for 8 x 8 x 3"):
+    with pytest.raises(ValueError, match=r"wrong: input 'image' of the model \(image\) is made for 8 x 8 x 3"):
         load(tmp_path / "wrong")
 
 
