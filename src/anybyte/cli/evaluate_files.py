@@ -31,10 +31,11 @@ def evaluate(request: Request) -> Findings:
     data = _data_config(request)
     predictor = load_as(Predictor, request.name, device=request.device, precision=request.precision, key=options["key"])
     reading = _reading(predictor.reading, options["format"], data.max_bytes)
-    source, part = _open(data, request.split or "test", predictor.model.has_several)
+    several = bool(predictor.model.has_several)
+    source, part = _open(data, request.split or "test", several)
     total, progress = len(source.entries), request.progress
     about = {"data": data.path, "part": part, "format": describe(reading.config)}
-    if predictor.model.has_several:
+    if several:
         return _several(request, predictor, reading, source, data, about)
     evaluation = run(
         predictor.model,

@@ -32,7 +32,8 @@ def logits_of(model: nn.Module, batch: Batch, views: int = 1) -> Tensor:
     each = logits.float().unflatten(0, (-1, views))
     if getattr(model, "has_several", False):
         return torch.logit(each.sigmoid().mean(1))
-    return each.log_softmax(-1).logsumexp(1) - math.log(views)
+    mean: Tensor = each.log_softmax(-1).logsumexp(1) - math.log(views)
+    return mean
 
 
 def probabilities(model: nn.Module, logits: Tensor) -> Tensor:

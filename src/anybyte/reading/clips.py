@@ -13,7 +13,8 @@ from anybyte.config import AugmentConfig, ClipConfig, SoundConfig
 from anybyte.files.audio import Audio, decode_audio
 from anybyte.files.augment import augment_image, changes_images
 from anybyte.files.media import medium_of
-from anybyte.files.video import Clip, Stored, probe, read_clip
+from anybyte.files.streams import Stored
+from anybyte.files.video import Clip, probe, read_clip
 from anybyte.reading.base import ArrayReading, Mixed
 from anybyte.reading.pixels import resize
 from anybyte.reading.sounds import SoundReading, check_sound, describe_sound, sound_shape
