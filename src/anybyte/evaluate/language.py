@@ -158,7 +158,7 @@ def answer_model(
     if getattr(part, "vocabulary", None) != vocabulary:
         raise ValueError(f"the model's vocabulary is {getattr(part, 'vocabulary', None)}, its tokenizer's {vocabulary}")
     device = next(model.parameters()).device
-    windows = list(_windows(tokenizer, missing, part.max_length))  # type: ignore[union-attr]
+    windows = list(masked_windows(tokenizer, missing, part.max_length))  # type: ignore[union-attr]
     windows.sort(key=lambda window: len(window[0][0]))  # alike ones need no padding
     chances, right = [], []
     for first in range(0, len(windows), _WINDOWS):
@@ -208,7 +208,7 @@ def table(numbers: dict[str, dict[str, float | dict[str, float]]]) -> str:
     return columns([head, *rows])
 
 
-def _windows(
+def masked_windows(
     tokenizer: ByteTokenizer | PieceTokenizer, missing: Missing, max_tokens: int
 ) -> Iterator[tuple[MaskedTokens, NDArray[np.int64]]]:
     """The texts in stretches of equal length that the model can read, masked; and the words of what is masked."""

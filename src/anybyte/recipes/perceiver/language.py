@@ -4,8 +4,8 @@
     anybyte tokenizer train TEXT --vocabulary 32000 -o spm.model
     anybyte train perceiver/language/sentencepiece --task.pieces spm.model
 
-Both read 70% C4 and 30% Wikipedia, streamed from the hub; which Wikipedia, and how C4 is cleaned, the paper does not say:
-these are English ones of 2023 and of the original release. An epoch is 1,000 of the 500,000 steps.
+Both read 70% C4 and 30% Wikipedia, streamed from the hub; which Wikipedia, and how C4 is cleaned, the paper does not
+say: these are the English one of 2023 and the original release. An epoch is 1,000 of the 500,000 steps.
 """
 
 from __future__ import annotations
