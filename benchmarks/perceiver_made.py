@@ -58,16 +58,19 @@ def with_made_data(recipe: Recipe, folder: Path, words: int = 400, pieces: int =
         write_pictures(folder / "pictures", rng, (max(task.made.size), max(task.made.size)))
         return _on(recipe, folder / "pictures")
     if isinstance(task, FlowConfig):
-        raise ValueError(f"{recipe.name}: no stored pairs are made here")
+        write_pairs(folder / "pairs", rng)
+        return _on(recipe, folder / "pairs")
     if isinstance(recipe.reading, PixelsConfig):
         write_pictures(folder / "pictures", rng, (recipe.reading.image_size + 32, recipe.reading.image_size + 20))
         return _on(recipe, folder / "pictures")
-    if isinstance(recipe.reading, SoundConfig):
-        write_sounds(folder / "sounds", rng, recipe.reading)
-        return _on(recipe, folder / "sounds")
-    if isinstance(recipe.reading, ClipConfig):
-        write_clips(folder / "clips", rng, recipe.reading)
-        return _on(recipe, folder / "clips")
+    if isinstance(recipe.reading, SoundConfig | ClipConfig):
+        if isinstance(recipe.reading, SoundConfig):
+            write_sounds(folder / "media", rng, recipe.reading)
+        else:
+            write_clips(folder / "media", rng, recipe.reading)
+        if any(getattr(output, "several", False) for output in getattr(recipe.model, "outputs", ())):
+            return _on(recipe, write_manifest(folder / "media", recipe.data.separator))
+        return _on(recipe, folder / "media")
     if isinstance(recipe.reading, PointsConfig):
         write_meshes(folder / "meshes", rng)
         return _on(recipe, folder / "meshes")
@@ -145,6 +148,30 @@ def write_clips(folder: Path, rng: np.random.Generator, config: ClipConfig) -> N
         frames = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
         sound = rng.uniform(-0.5, 0.5, samples).astype(np.float32)
         write_clip(path, Clip(frames, sound, config.frame_rate, config.sound.rate))
+
+
+def write_manifest(folder: Path, separator: str) -> Path:
+    """A table of the files, in which every other one has both classes."""
+    rows = ["path,label,split"]
+    for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+        part, label, _ = path.relative_to(folder).parts
+        labels = separator.join(CLASSES) if number % 2 else label
+        rows.append(f"{path.relative_to(folder).as_posix()},{labels},{part}")
+    manifest = folder / "files.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    return manifest
+
+
+def write_pairs(folder: Path, rng: np.random.Generator, size: tuple[int, int] = (384, 512), count: int = 8) -> None:
+    """Pairs of noise with flow, named as FlyingChairs names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, count + 1):
+        for frame in (1, 2):
+            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            (folder / f"{number:05d}_img{frame}.ppm").write_bytes(b"P6 %d %d 255\n" % size[::-1] + pixels.tobytes())
+        flow = rng.normal(size=(*size, 2)).astype("<f4")
+        head = b"PIEH" + np.array(size[::-1], "<i4").tobytes()
+        (folder / f"{number:05d}_flow.flo").write_bytes(head + flow.tobytes())
 
 
 def write_meshes(folder: Path, rng: np.random.Generator) -> None:

@@ -29,17 +29,17 @@ def entities() -> Recipe:
         model=PerceiverConfig(
             inputs=(ArrayInputConfig(name="entities", num_channels=scenes.num_channels),),
             outputs=(EntityOutputConfig(name="target", num_channels=scenes.num_numbers),),
-            num_latents=32,
-            latent_dim=128,
+            num_latents=16,
+            latent_dim=64,
             num_blocks=1,
-            num_layers=3,
-            encode=AttentionConfig(num_heads=4, qk_channels=128, v_channels=128),
+            num_layers=2,
+            encode=AttentionConfig(num_heads=4, qk_channels=64, v_channels=64),
             process=AttentionConfig(num_heads=4),
-            decode=AttentionConfig(num_heads=4, qk_channels=128, v_channels=128),
+            decode=AttentionConfig(num_heads=4, qk_channels=64, v_channels=64),
         ),
         data=DataConfig(path="made:entities"),
-        optim=OptimConfig(learning_rate=2e-3, warmup_steps=200, weight_decay=0.01, ema_decay=0.998),
+        optim=OptimConfig(learning_rate=3e-3, warmup_steps=100, weight_decay=0.01, ema_decay=0.998),
         run=RunConfig(
-            out="runs/entities", epochs=10, batch_files=256, batch_bytes=2**24, precision="bf16", checkpoint_every=500
+            out="runs/entities", epochs=2, batch_files=64, batch_bytes=2**24, precision="bf16", checkpoint_every=500
         ),
     )
