@@ -65,7 +65,7 @@ def test_jft_models_have_sixteen_layers_of_their_own_and_wide_ones() -> None:
         model = get_recipe(f"perceiver/jft/{row}").model
         assert isinstance(model, PerceiverConfig)
         assert (model.num_blocks, model.num_layers) == (1, 16)
-        assert {part.widening for part in (model.encode, model.process, model.decode)} == {4}
+        assert [part.widening for part in (model.encode, model.process, model.decode)] == [1, 4, 1]
         assert get_recipe(f"perceiver/imagenet/{row}_tuned").model == model, "it goes on from that one's weights"
 
 

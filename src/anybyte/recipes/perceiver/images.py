@@ -146,6 +146,8 @@ def _tuned(row: str, model: PerceiverConfig, rate: float) -> Recipe:
 
 
 def _unshared(model: PerceiverConfig) -> PerceiverConfig:
-    """16 layers with weights of their own, their MLPs four times as wide as the latents."""
-    wide = {name: replace(getattr(model, name), widening=4) for name in ("encode", "process", "decode")}
-    return replace(model, num_blocks=1, num_layers=16, **wide)
+    """16 layers with weights of their own, their MLPs four times as wide as the latents.
+
+    What reads the input and what answers stay as they are: the paper speaks of the layers between.
+    """
+    return replace(model, num_blocks=1, num_layers=16, process=replace(model.process, widening=4))
