@@ -227,7 +227,7 @@ def _cell(found: dict[str, Any] | None, name: str) -> str:
 
 def _average(rows: dict[str, Any], column: str, parts: Sequence[str], baseline: bool = False) -> float | None:
     """GLUE's average over the parts; None if one is missing."""
-    means = []
+    means: list[float] = []
     for part in parts:
         found = _of(rows, column, part)
         if found is None:

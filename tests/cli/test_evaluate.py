@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from anybyte.cli import main
+from anybyte.cli.evaluate import _kind_of_config
 from anybyte.config import DataConfig, Recipe
 from anybyte.files.sources import open_splits
+from anybyte.models.zoo import model_config
 from tests.tiny_model import LABELS, save_tiny_model
 
 Run = Callable[..., tuple[int, str, str]]
@@ -115,3 +117,28 @@ def test_a_damaged_recipe_is_named(run: Run, text: str) -> None:
     code, _, err = run("model", "--data", "data")
     assert code == 2
     assert "model/recipe.json is not the recipe of a training run" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("byteformer_nano", "classify"),
+        ("perceiver_io_bytes_nano", "classify"),
+        ("perceiver_io_pixels_nano", "classify"),
+        ("perceiver_points_nano", "classify"),
+        ("perceiver_io_language_nano", "masked"),
+        ("perceiver_io_glue", "glue"),
+        ("perceiver_io_flow_nano", "flow"),
+        ("perceiver_io_multimodal_nano", "clips"),
+        ("perceiver_io_starcraft", "declared"),
+    ],
+)
+def test_a_model_without_a_run_is_known_by_what_it_reads_and_answers(name: str, kind: str) -> None:
+    assert _kind_of_config(model_config(name)) == kind
+
+
+def test_a_run_of_an_unknown_task_is_named(run: Run) -> None:
+    Path("model/recipe.json").write_text('{"task": {"kind": "chess"}, "data": {"path": "data"}}')
+    assert "is of task 'chess'; known: 'classify'" in run("model")[2]
+    Path("model/recipe.json").write_text(json.dumps({"data": {"path": "data"}}))
+    assert "--split dev is for GLUE" in run("model", "--split", "dev")[2]
