@@ -52,7 +52,8 @@ def _draw(found: Mesh | Points, count: int, rng: np.random.Generator) -> Points:
         found = found.vertices
     order = rng.permutation(len(found))
     again = rng.integers(len(found), size=max(0, count - len(found)))
-    return found[np.concatenate([order[:count], again])]
+    drawn: Points = found[np.concatenate([order[:count], again])]
+    return drawn
 
 
 def change_points(points: Points, augment: AugmentConfig, rng: np.random.Generator) -> Points:

@@ -43,14 +43,15 @@ class Lamb(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    update = self._adam(parameter, *group["betas"], group["eps"])
+                    update = self._adam(parameter, group["betas"], group["eps"])
                     if group["weight_decay"]:
                         update.add_(parameter, alpha=group["weight_decay"])
                     # Tensors throughout, sharded ones included: no number is waited for.
                     parameter.sub_(update.mul_(_trust_ratio(parameter, update) * group["lr"]))
 
-    def _adam(self, parameter: Tensor, beta1: float, beta2: float, eps: float) -> Tensor:
+    def _adam(self, parameter: Tensor, betas: tuple[float, float], eps: float) -> Tensor:
         """Adam's direction, after both moments have taken in the gradient."""
+        beta1, beta2 = betas
         state = self.state[parameter]
         if not state:
             state["step"] = torch.tensor(0.0)
@@ -70,4 +71,5 @@ def _trust_ratio(parameter: Tensor, update: Tensor) -> Tensor:
     """[] the parameter's norm over the update's; 1 where either is zero."""
     ours, theirs = torch.linalg.vector_norm(parameter), torch.linalg.vector_norm(update)
     is_known = (ours > 0) & (theirs > 0)
-    return torch.where(is_known, ours / torch.where(is_known, theirs, 1.0), 1.0)
+    ratio: Tensor = torch.where(is_known, ours / torch.where(is_known, theirs, 1.0), 1.0)
+    return ratio

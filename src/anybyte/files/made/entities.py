@@ -108,7 +108,8 @@ def attacked(kinds: NDArray[np.int64], places: NDArray[np.float64], is_enemy: ND
     distances = (gaps**2).sum(-1)
     beaten = kinds[is_enemy][None] == (kinds[~is_enemy][:, None] + 1) % NUM_KINDS
     anyone = ~beaten.any(axis=1, keepdims=True)
-    return np.where(beaten | anyone, distances, np.inf).argmin(axis=1)
+    nearest: NDArray[np.int64] = np.where(beaten | anyone, distances, np.inf).argmin(axis=1)
+    return nearest
 
 
 def _waves(values: NDArray[np.float64], bands: int) -> NDArray[np.float64]:

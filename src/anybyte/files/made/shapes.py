@@ -83,8 +83,9 @@ def _sphere(count: int, rng: np.random.Generator) -> Points:
 
 def _double_sphere(count: int, rng: np.random.Generator) -> Points:
     apart = 0.0 if rng.random() < DEGENERATE else rng.uniform(1.0, 2.0)
-    centre = np.where(rng.random((count, 1)) < 0.5, -0.5, 0.5) * apart
-    return _sphere(count, rng) + centre * np.array([1.0, 0.0, 0.0])
+    points = _sphere(count, rng)
+    points[:, 0] += np.where(rng.random(count) < 0.5, -0.5, 0.5) * apart
+    return points
 
 
 def _plane(count: int, rng: np.random.Generator) -> Points:
