@@ -64,7 +64,8 @@ class Lamb(torch.optim.Optimizer):
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         root = (second / (1 - beta2**step)).sqrt_().add_(eps)
-        return first.div(1 - beta1**step).div_(root)
+        direction: Tensor = first.div(1 - beta1**step).div_(root)
+        return direction
 
 
 def _trust_ratio(parameter: Tensor, update: Tensor) -> Tensor:
