@@ -130,7 +130,8 @@ class Automaton:
             strings = (np.repeat(order.contexts, counts) << np.uint64(8)) | order.successors.astype(np.uint64)
             sources.append(np.repeat(self._ids[length], counts))
             goals.append(self.find(strings, length + 1))
-            values.append(order.shares)
+            base = order.passed[0] / np.float32(256) if length == 0 else np.float32(0)
+            values.append(order.shares + base)
         # A byte that was never seen, whichever: what even the empty context hands down.
         empty = self._ids[0]
         return (

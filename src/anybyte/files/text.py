@@ -109,8 +109,9 @@ class Texts:
         chosen = rng.permutation(count) if count <= packed else rng.choice(count, packed, replace=False)
         documents = [self.documents[index] for index in chosen]
         ends = np.cumsum([document.size + len(BETWEEN) for document in documents])
-        first = int(rng.integers(max(0, int(ends[-1]) - len(BETWEEN) - length) + 1))
-        parts, missing = [], length
+        total = int(ends[-1]) - len(BETWEEN)
+        first = int(rng.integers(max(0, total - length) + 1))
+        parts, missing = [], min(length, total - first)
         for document, end in zip(documents, ends.tolist(), strict=True):
             if end > first and missing > 0:
                 start = max(0, first - (end - document.size - len(BETWEEN)))

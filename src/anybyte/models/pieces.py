@@ -31,6 +31,9 @@ SPACE = "▁"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 _AS_BYTES = re.compile("([\udc80-\udcff\0▁]+)")
 """What SentencePiece cannot take: bytes that are not UTF-8, zeros, and its own sign for a blank."""
+_PROBE = "  A  ﬁ ½\u00a0".encode()
+"""What a tokenizer that normalises does not leave as it is."""
+_CHANGES = "changes the text that it cuts: train it with `anybyte tokenizer train`"
 _MAX_LINE = 2**20
 _MAX_LINES = 2_000_000
 
@@ -43,7 +46,7 @@ class PieceTokenizer:
         name: what messages call it.
 
     Raises:
-        ValueError: it is none, or one that cannot write every byte.
+        ValueError: it is none, or one that cannot write every byte, or does not leave a text as it is.
         ModuleNotFoundError: `sentencepiece` is not installed.
     """
 
@@ -62,6 +65,8 @@ class PieceTokenizer:
                 self._byte_ids[self.pieces[number][0]] = number + BYTE_OFFSET
         if not self._byte_ids.all():
             raise ValueError(f"{name} cannot write every byte: train it with byte_fallback (anybyte tokenizer train)")
+        if self.decode(self.split(_PROBE)[0]) != _PROBE:
+            raise ValueError(f"{name} {_CHANGES}")
 
     @property
     def vocabulary(self) -> int:
@@ -77,7 +82,7 @@ class PieceTokenizer:
         ids = np.concatenate([self._ids(part) for part in _parts(data)] or [np.zeros(0, dtype=np.int64)])
         bounds = np.concatenate([[0], np.cumsum(self._sizes[ids - BYTE_OFFSET])])
         if bounds[-1] != len(data):
-            raise ValueError(f"{self.name} changes the text that it cuts: train it with `anybyte tokenizer train`")
+            raise ValueError(f"{self.name} {_CHANGES}")
         return ids, bounds
 
     def encode(self, text: str | bytes) -> Int64[Tensor, "length"]:
