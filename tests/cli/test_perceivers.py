@@ -80,15 +80,19 @@ def test_a_clip_comes_back_with_its_sound(run: Run) -> None:
     save_video(Path("in.mp4"))
     code, out, err = run("autoencode", "in.mp4", "-o", "out.mp4", "--piece", "20", "--top", "2")
     assert (code, err) == (0, "")
-    assert out.startswith("out.mp4: 2 frames of 8x8 and 64 samples, ")
+    assert out.startswith("out.mp4: 2 frames of 8x8 and 64 samples; video ")
     assert out.count("\n") == 3  # and two labels
     clip = read_clip("out.mp4", frames=2, size=None, frame_rate=1500)
     assert clip.frames.shape == (2, 8, 8, 3)
 
 
-def test_a_silent_video_works_and_says_so(run: Run) -> None:
+def test_a_silent_video_is_refused_unless_silence_may_stand_for_its_sound(run: Run) -> None:
     save_video(Path("in.mp4"), sound=False)
-    code, _, err = run("autoencode", "in.mp4", "-o", "out.mp4")
+    code, out, err = run("autoencode", "in.mp4", "-o", "out.mp4")
+    assert (code, out) == (2, "")
+    assert err == "anybyte: in.mp4 is a video without sound, and the model reads both: --silence takes it as silent\n"
+    assert not Path("out.mp4").exists()
+    code, _, err = run("autoencode", "in.mp4", "-o", "out.mp4", "--silence")
     assert (code, err) == (0, "anybyte: in.mp4 has no sound: silence stands for it\n")
 
 

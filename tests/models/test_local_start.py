@@ -143,7 +143,7 @@ def test_patches_of_an_output_are_the_rows_that_are_asked_for() -> None:
 
 
 def test_scales_are_those_of_the_signal() -> None:
-    """Twice as loud a sound, with half the scale on both sides, is the same to the model and twice as loud behind it."""
+    """Twice as loud a sound with half the scale is the same to the model, and twice as loud behind it."""
     torch.manual_seed(0)
     model = Perceiver(config()).eval()
     audio, video = model.config.inputs

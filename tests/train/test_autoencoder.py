@@ -134,7 +134,9 @@ def test_equal_seeds_give_equal_weights(videos: Path, tmp_path: Path) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_without_classes_the_label_is_left_out(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_classes_the_label_is_left_out(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = train(recipe(tmp_path, videos / "flat", labels=True, epochs=1))
     assert "has no class folders: the label counts as masked, and is not trained" in capsys.readouterr().err
     assert "label_accuracy" not in result.best
@@ -171,12 +173,18 @@ def test_what_does_not_fit_is_named(videos: Path, tmp_path: Path) -> None:
     plain = recipe(tmp_path, videos / "flat")
     for changes, message in (
         ({"model": ByteFormerConfig()}, "its model must be a Perceiver, not a ByteFormer"),
-        ({"reading": dataclasses.replace(READING, image_size=9)}, r"'image' of the model is \(2, 8, 8\), but the reading"),
+        (
+            {"reading": dataclasses.replace(READING, image_size=9)},
+            r"'image' of the model is \(2, 8, 8\), but the reading",
+        ),
         (
             {"reading": dataclasses.replace(READING, sound=SoundConfig(rate=700, seconds=0.08))},
             "'audio' of the model has 48 samples",
         ),
-        ({"model": dataclasses.replace(square(), inputs=square().inputs[1:], latent_grids=())}, "reads one video and one"),
+        (
+            {"model": dataclasses.replace(square(), inputs=square().inputs[1:], latent_grids=())},
+            "reads one video and one",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             make_job(dataclasses.replace(plain, **changes))

@@ -8,7 +8,7 @@ import sys
 from anybyte.cli import printable
 from anybyte.cli.computing import add_options, check_out, predictor_for
 from anybyte.cli.progress import step_bar
-from anybyte.files.video import VideoWriter, write_clip
+from anybyte.files.video import VideoWriter, probe, write_clip
 from anybyte.predictor import ClipPredictor
 
 MODEL = "perceiver_io_multimodal"
@@ -31,7 +31,11 @@ def main(args: list[str]) -> int:
     VideoWriter(options.out, 2, 2, 1)  # refuses what it could not write later
     predictor = predictor_for(options, ClipPredictor, MODEL)
     predictor.piece = options.piece
-    clip = predictor.read(options.clip, options.start, options.silence)
+    if not (options.silence or probe(options.clip).has_sound):
+        raise ValueError(
+            f"{options.clip} is a video without sound, and the model reads both: --silence takes it as silent"
+        )
+    clip = predictor.read(options.clip, options.start, silence=True)
     for note in clip.notes:
         print(f"anybyte: {printable(note)}", file=sys.stderr)
     with step_bar() as progress:
@@ -57,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("clip", metavar="CLIP", help="a video in any usual format")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the video to write: .mp4, .mov or .mkv")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="from this second on (0)")
-    parser.add_argument(
-        "--silence", action="store_true", help="take silence for the sound of a video that has none (an error)"
-    )
+    parser.add_argument("--silence", action="store_true", help="take a video without sound as silent (else an error)")
     parser.add_argument("--top", type=int, default=5, metavar="K", help="labels to name, if the model has any (5)")
     add_options(parser)
     return parser

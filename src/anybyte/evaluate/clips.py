@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from anybyte.config import AudioInputConfig, PerceiverConfig, VideoInputConfig
+from anybyte.config import AudioInputConfig, LabelInputConfig, PerceiverConfig, VideoInputConfig
 from anybyte.files.audio import resample
 from anybyte.files.video import Clip
 from anybyte.models.perceiver import Perceiver
@@ -142,7 +142,7 @@ def _with_label(model: Perceiver, arrays: Mapping[str, Tensor], names: ClipNames
     """The class that the model answers when it is told one; -1 if it cannot be told."""
     if names.label is None or names.answer is None:
         return -1
-    count = next(part.num_classes for part in model.config.inputs if part.name == names.label)  # type: ignore[union-attr]
+    count = next(part.num_classes for part in model.config.inputs if isinstance(part, LabelInputConfig))
     told = F.one_hot(torch.tensor([label]), count).float().to(next(iter(arrays.values())).device)
     with torch.no_grad():
         answers = model({**arrays, names.label: told}, outputs=[names.answer])

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.config import FourierPositionsConfig, GridOutputConfig, LatentGridConfig
+from anybyte.models.attention import AttentionLayer
 from anybyte.models.inputs.arrays import ArrayInput
 from anybyte.models.inputs.patches import to_patches
 from anybyte.models.inputs.sequences import TokenInput
@@ -35,7 +36,6 @@ from anybyte.models.queries import Output
 from anybyte.models.transform_start import cosines, start_transform
 
 if TYPE_CHECKING:
-    from anybyte.models.attention import AttentionLayer
     from anybyte.models.perceiver import Perceiver
 
 _MARGIN = 8.0
@@ -102,10 +102,10 @@ def start_local(model: Perceiver) -> None:
     for side in (0, 1):
         _tag(model, grids, side)
     _keep_places(model, width)
-    _start_encoder(model, model.encoders[0], grids)  # type: ignore[arg-type]
+    _start_encoder(model, _encoder(model), grids)
     _start_decoder(model, model.decoder.layer, grids)
     if any(grid.transform for grid in config.latent_grids):
-        start_transform(model, width, 1.0, _AMPLITUDE)
+        start_transform(model, width, _AMPLITUDE)
 
 
 def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> _Grid:
@@ -221,12 +221,19 @@ def _wanted(grids: Sequence[_Grid], side: int, head: int, number: int, heads: in
 
 def _keep_places(model: Perceiver, width: int) -> None:
     """Has latents begin with what they read beside their places, and nothing else: noise would hide these."""
-    for layer in (layer for block in model.blocks for layer in block):  # type: ignore[union-attr]
-        nn.init.zeros_(layer.out.weight)
+    encoder = _encoder(model)
+    nn.init.zeros_(encoder.out.weight[:width])
+    blocks = [layer for layer in model.blocks.modules() if isinstance(layer, AttentionLayer)]
+    for layer in (encoder, *blocks):
         nn.init.zeros_(layer.mlp.fc2.weight)
-    for encoder in model.encoders:
-        nn.init.zeros_(encoder.out.weight[:width])  # type: ignore[index]
-        nn.init.zeros_(encoder.mlp.fc2.weight)  # type: ignore[union-attr]
+    for layer in blocks:
+        nn.init.zeros_(layer.out.weight)
+
+
+def _encoder(model: Perceiver) -> AttentionLayer:
+    encoder = model.encoders[0]
+    assert isinstance(encoder, AttentionLayer)
+    return encoder
 
 
 def _solve(latents: Tensor, wanted: Tensor) -> Tensor:

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anybyte.config import GridOutputConfig, VideoInputConfig
+from anybyte.models.attention import AttentionLayer
 from anybyte.models.inputs.arrays import ArrayInput
+from anybyte.models.queries import Output
 
 if TYPE_CHECKING:
-    from anybyte.models.perceiver import Perceiver
+    from anybyte.models.perceiver import Decoder, Perceiver
 
 
 def cosines(size: int) -> Tensor:
@@ -48,72 +50,89 @@ def low_frequencies(shape: Sequence[int], count: int) -> Tensor:
     return patterns[torch.argsort(order, stable=True)[:count]]
 
 
-def start_transform(model: Perceiver, width: int, token_scale: float, latent_scale: float) -> None:
+def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
     """Begins as the transform of each signal of `config.latent_grids`, laid into the latents behind `width` channels.
 
     Args:
-        model: whose latents have places, in their first channels.
+        model: whose latents have places, in their first channels, and whose norms divide tokens by about 1.
         width: channels of places.
-        token_scale, latent_scale: what the norms of tokens and of latents divide by, about.
+        latent_scale: what norms divide latents by, about.
 
     Raises:
         ValueError: a latent stands for more than one patch, or a layer is too narrow; the message says which.
     """
-    config, decoder = model.config, model.decoder
-    assert decoder is not None
-    encoder, reader = model.encoders[0], decoder.layer
-    grids = config.latent_grids
-    values = [_patch(model, grid.input, grid.output, grid.shape) for grid in grids]
+    layers = _layers(model)
+    encoder, decoder, projection = layers
+    grids = model.config.latent_grids
+    shapes = [_patch(model, grid.input, grid.output, grid.shape) for grid in grids]
     # One channel of the latents stays 0: behind a norm it is what the norm took from all of them.
     ground, width = width, width + 1
-    free = config.latent_dim - width
-    shares = [free * math.prod(shape) // sum(map(math.prod, values)) for shape in values]
-    first_query = max(output.num_channels for output in decoder.outputs.values())  # type: ignore[misc]
-    room = reader.query.in_features - len(grids) - 1 - first_query  # type: ignore[operator]
-    hidden = decoder.projection.out_features if decoder.projection is not None else 0
+    free, values = model.config.latent_dim - width, [math.prod(shape) for shape in shapes]
+    shares = [free * count // sum(values) for count in values]
+    outputs = [_output(model, name) for name in _decoder(model).outputs]
+    beside = max(output.num_channels for output in outputs)
+    _check_room(layers, beside + len(grids) + 1, sum(shares))
+    for layer in (encoder.out, decoder.value, decoder.out, decoder.mlp.fc2, projection):
+        nn.init.zeros_(layer.weight)
+    zero = encoder.key.in_features - 1 - len(grids)
+    row = 0
+    for grid, shape, share in zip(grids, shapes, shares, strict=True):
+        patterns = low_frequencies(shape, share).float()
+        scale, answer, middle = _range(model, grid.input, grid.output)
+        rows = slice(row, row + len(patterns))
+        encoder.value.weight[rows] = 0
+        encoder.value.weight[rows, : patterns.shape[1]] = patterns
+        encoder.value.weight[rows, zero] = -patterns.sum(1)
+        encoder.value.bias[rows] = -scale * middle * patterns.sum(1)
+        for channel in range(rows.start, rows.stop):
+            encoder.out.weight[width + channel, channel] = 1
+            decoder.value.weight[channel, width + channel] = 1
+            decoder.value.weight[channel, ground] = -1
+            decoder.out.weight[beside + channel, channel] = 1
+            projection.weight[channel, beside + channel] = 1
+        head = _output(model, grid.output)
+        if grid.output in _decoder(model).padding:
+            begin = beside - head.num_channels
+            _decoder(model).padding[grid.output][:, begin : begin + sum(shares)] = 0
+        assert head.projection is not None
+        nn.init.zeros_(head.projection.weight)
+        head.projection.weight[:, rows] = patterns.T * latent_scale / (scale * answer)
+        nn.init.constant_(head.projection.bias, middle / answer)
+        row = rows.stop
+
+
+def _layers(model: Perceiver) -> tuple[AttentionLayer, AttentionLayer, nn.Linear]:
+    encoder, decoder = model.encoders[0], _decoder(model)
+    assert isinstance(encoder, AttentionLayer)
+    if decoder.projection is None:
+        raise ValueError("latent_grids with transform need decoder_channels, which carry the values")
+    return encoder, decoder.layer, decoder.projection
+
+
+def _check_room(layers: tuple[AttentionLayer, AttentionLayer, nn.Linear], taken: int, needed: int) -> None:
+    encoder, decoder, projection = layers
     for what, size in (
         ("encode.v_channels", encoder.value.out_features),
-        ("decode.v_channels", reader.value.out_features),
-        ("query_padding", room),
-        ("decoder_channels", hidden),
+        ("decode.v_channels", decoder.value.out_features),
+        ("query_padding", decoder.query.in_features - taken),
+        ("decoder_channels", projection.out_features),
     ):
-        if size < sum(shares):
-            raise ValueError(f"latent_grids with transform carry {sum(shares)} values; {what} has room for {size}")
-    layers = (encoder.out, reader.value, reader.out, reader.mlp.fc2, decoder.projection)
-    for weight in (layer.weight for layer in layers):  # type: ignore[union-attr]
-        torch.nn.init.zeros_(weight)  # type: ignore[arg-type]
-    zero_channel = encoder.key.in_features - 1 - len(grids)  # type: ignore[operator]
-    row = 0
-    for grid, shape, share in zip(grids, values, shares, strict=True):
-        patterns = low_frequencies(shape, share)
-        count, size = len(patterns), math.prod(shape)
-        scale, answer, middle = _range(model, grid.input, grid.output)
-        rows = slice(row, row + count)
-        encoder.value.weight[rows] = 0  # type: ignore[index]
-        encoder.value.weight[rows, :size] = patterns.float()  # type: ignore[index]
-        encoder.value.weight[rows, zero_channel] = -patterns.sum(1).float()  # type: ignore[index]
-        encoder.value.bias[rows] = -scale * middle / token_scale * patterns.sum(1).float()  # type: ignore[index]
-        for number in range(count):
-            channel = row + number
-            encoder.out.weight[width + channel, channel] = 1  # type: ignore[index]
-            reader.value.weight[channel, width + channel] = 1
-            reader.value.weight[channel, ground] = -1
-            reader.out.weight[first_query + channel, channel] = 1
-            decoder.projection.weight[channel, first_query + channel] = 1  # type: ignore[union-attr]
-        if grid.output in decoder.padding:
-            begin = first_query - decoder.output(grid.output).num_channels
-            decoder.padding[grid.output][:, begin : begin + sum(shares)] = 0
-        head = decoder.output(grid.output).projection
-        assert head is not None
-        torch.nn.init.zeros_(head.weight)
-        head.weight[:, rows] = patterns.T.float() * (token_scale * latent_scale / (scale * answer))
-        head.bias.fill_(middle / answer)
-        row += count
+        if size < needed:
+            raise ValueError(f"latent_grids with transform carry {needed} values; {what} has room for {size}")
+
+
+def _decoder(model: Perceiver) -> Decoder:
+    assert model.decoder is not None
+    return model.decoder
+
+
+def _output(model: Perceiver, name: str) -> Output:
+    return _decoder(model).output(name)
 
 
 def _patch(model: Perceiver, source: str, target: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a patch with its channels, which is the same on both sides and belongs to one latent."""
-    part, output = model.inputs.parts[source], model.decoder.output(target)  # type: ignore[union-attr]
+    part, output = model.inputs.parts[source], _output(model, target)
     assert isinstance(part, ArrayInput)
     assert isinstance(output.config, GridOutputConfig)
     read = (*(part.patch or (1,) * len(shape)), part.channels or 1)
@@ -128,6 +147,6 @@ def _patch(model: Perceiver, source: str, target: str, shape: tuple[int, ...]) -
 
 def _range(model: Perceiver, source: str, target: str) -> tuple[float, float, float]:
     """What an input and its output are multiplied by, and the middle of the signal's values."""
-    part, output = model.inputs.parts[source], model.decoder.output(target)  # type: ignore[union-attr]
-    middle = 0.5 if isinstance(part.config, VideoInputConfig) else 0.0
-    return getattr(part.config, "scale", 1.0), getattr(output.config, "scale", 1.0), middle
+    part, output = model.inputs.parts[source].config, _output(model, target).config
+    middle = 0.5 if isinstance(part, VideoInputConfig) else 0.0
+    return getattr(part, "scale", 1.0), getattr(output, "scale", 1.0), middle

@@ -51,7 +51,7 @@ class Reconstruction:
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio of the video in dB; infinite if it is the same."""
-        return psnr(self.video.clip(0, 1), self.source.frames / np.float32(255))
+        return psnr(self.video.clip(0, 1), self.source.frames.astype(np.float32) / np.float32(255))
 
     @property
     def audio_psnr(self) -> float:

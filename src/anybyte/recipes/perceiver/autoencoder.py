@@ -18,6 +18,7 @@ from anybyte.config import (
     LabelInputConfig,
     LossConfig,
     OptimConfig,
+    PerceiverConfig,
     Recipe,
     RunConfig,
     SoundConfig,
@@ -41,11 +42,12 @@ def unlabelled() -> Recipe:
     """Videos and their sound, of which nobody knows the class: the same model without a label."""
     recipe = kinetics()
     model, task = recipe.model, recipe.task
+    assert isinstance(model, PerceiverConfig)
     assert isinstance(task, DeclaredConfig)
     model = replace(
         model,
-        inputs=tuple(part for part in model.inputs if part.name != "label"),  # type: ignore[union-attr]
-        outputs=tuple(part for part in model.outputs if part.name != "label"),  # type: ignore[union-attr]
+        inputs=tuple(part for part in model.inputs if part.name != "label"),
+        outputs=tuple(part for part in model.outputs if part.name != "label"),
     )
     losses = tuple(loss for loss in task.losses if loss.output != "label")
     name = "perceiver/autoencoder/unlabelled"
