@@ -145,7 +145,7 @@ def sample(picture: Floats, points: Points) -> Floats:
     height, width = picture.shape[:2]
     x, y = (_mirror(points[..., axis], length) for axis, length in ((0, width), (1, height)))
     left, top = np.minimum(x.astype(np.intp), max(width - 2, 0)), np.minimum(y.astype(np.intp), max(height - 2, 0))
-    dx, dy = (x - left)[..., None], (y - top)[..., None]
+    dx, dy = ((at - first.astype(np.float32))[..., None] for at, first in ((x, left), (y, top)))
     flat, index = picture.reshape(height * width, -1), top * width + left
     right, below = int(width > 1), width * int(height > 1)
     above = flat[index] * (1 - dx) + flat[index + right] * dx
@@ -325,8 +325,8 @@ def _change(frames: Floats, config: MadeFlowConfig, rng: np.random.Generator, si
     changed = []
     softness = rng.integers(1, 3) if rng.random() < config.blur * size else 0
     for frame in frames:
-        gain, level = 1 + both + rng.uniform(-most, most, 2) / 3
-        frame = (frame - 0.5) * np.float32(gain) + np.float32(level - 0.5)
+        contrast, level = both + rng.uniform(-most, most, 2) / 3
+        frame = (frame - np.float32(0.5)) * np.float32(1 + contrast) + np.float32(0.5 + level)
         for _ in range(softness):
             frame = _soften(frame)
         deviation = config.noise * size * rng.random()

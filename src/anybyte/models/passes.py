@@ -124,7 +124,7 @@ def resize_flow(flow: Float[Tensor, "batch height width 2"], size: tuple[int, in
     height, width = flow.shape[1:3]
     if (height, width) == size:
         return flow
-    resized = F.interpolate(flow.movedim(-1, 1), size=size, mode="bilinear", align_corners=False).movedim(1, -1)
+    resized: Tensor = F.interpolate(flow.movedim(-1, 1), size=size, mode="bilinear", align_corners=False).movedim(1, -1)
     return resized * resized.new_tensor([size[1] / width, size[0] / height])
 
 

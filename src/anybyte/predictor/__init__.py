@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from anybyte.config import AnyReadingConfig, ClipConfig, FlowInputConfig, FlowOutputConfig
+from anybyte.config import AnyReadingConfig, ClipConfig, FlowInputConfig, FlowOutputConfig, FramesConfig
 from anybyte.models.find import find_model
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.pieces import PieceTokenizer, has_pieces, read_pieces
@@ -25,7 +25,7 @@ from anybyte.predictor.files import (
     Predictor,
     load_classifier,
 )
-from anybyte.predictor.flow import FlowPredictor, frames_reading
+from anybyte.predictor.flow import FlowPredictor
 from anybyte.predictor.text import Blank, Candidate, Filled, TextPredictor, reads_text
 from anybyte.privacy.permutation import Permutation
 
@@ -158,7 +158,8 @@ def _of_perceiver(
         return None
     kinds = [type(part) for part in (*model.config.inputs, *model.config.outputs)]
     if kinds == [FlowInputConfig, FlowOutputConfig]:
-        return FlowPredictor(model, device, precision)
+        frames = reading if isinstance(reading, FramesConfig) else None
+        return FlowPredictor(model, device, precision, reading=frames)
     if reads_clips(model):
         clips = reading if isinstance(reading, ClipConfig) else None
         return ClipPredictor(model, labels, device, precision, reading=clips)

@@ -20,13 +20,11 @@ from anybyte.config import FramesConfig
 from anybyte.files.flow import Flow
 from anybyte.files.media import Image, decode
 from anybyte.files.orientation import orientation_of, upright
-from anybyte.models.passes import flow_as_read, frames_reading, overlap_of, scaled, tile_of
+from anybyte.models.passes import flow_as_read, overlap_of, scaled, tile_of
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.tiles import Small, tiles_of
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
 from anybyte.reading.frames import check_frames
-
-__all__ = ["FlowPredictor", "Frame", "frames_reading", "load_pair"]
 
 Frame: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
 
