@@ -1,16 +1,19 @@
 """Two optimiser steps of every paper-sized Perceiver recipe on made data: does it train, in what memory and time?
 
 Each recipe runs in a fresh process, from files on disk to new weights, with one example a step. Peaks are of the whole
-process, with Python, torch, the data and the optimiser's moments. A recipe that is expected to need more memory than
-there is is left out, with the reason.
+process, with Python, torch, the data and the optimiser's moments. Times are the processor's, over all threads, so that
+other work does not count. A recipe whose weights and moments do not fit into memory is left out, with the reason.
 
     python -m benchmarks.perceiver_training_memory --threads 2
     python -m benchmarks.perceiver_training_memory --recipes 'perceiver/imagenet/*' --limit-gb 16
+
+It takes a while: with `--so-far FILE` what was measured is kept in a file, and not measured again by a later start.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import tempfile
@@ -43,21 +46,40 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--recipes", default="perceiver/*", help="pattern of their names (default: %(default)s)")
     parser.add_argument("--limit-gb", type=float, help="memory to stay below (default: what the machine has)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="(default: each recipe's own)")
+    parser.add_argument("--so-far", type=Path, help="JSON lines of recipes that are done; more are added")
     options = parser.parse_args(arguments)
     names = list_recipes(options.recipes)
     if not names:
         parser.error(f"no recipe matches {options.recipes!r}")
     limit = options.limit_gb * GB if options.limit_gb else float(_memory())
-    results: dict[str, Any] = {}
-    for name in names:
+    results = _read(options.so_far) if options.so_far else {}
+    results = {name: results[name] for name in names if name in results}
+    for name in sorted(names, key=lambda name: num_parameters(get_recipe(name))):
+        if name in results:
+            continue
         least = num_parameters(get_recipe(name)) * _BYTES_A_PARAMETER
         if least > limit:
-            reason = f"weights and moments take {least / GB:.1f} GB of {limit / GB:.1f}"
-            results[name] = {"skipped": reason}
+            results[name] = {
+                "skipped": f"weights and moments take {least / GB:.1f} GB of {limit / GB:.1f} GB of memory"
+            }
         else:
             results[name] = measure.in_fresh_process(two_steps, name, options.threads, options.precision)
-        print(f"{name}: {results[name]}", flush=True)
+        line = json.dumps({name: results[name]})
+        print(line, flush=True)
+        if options.so_far:
+            with open(options.so_far, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+    options.so_far = None
+    results = {name: results[name] for name in names}
     measure.publish("perceiver_training_memory", options, results, _table(results))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The results of earlier starts, by recipe."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {name: found for line in lines for name, found in json.loads(line).items()}
 
 
 def num_parameters(recipe: Recipe) -> int:
@@ -103,9 +125,9 @@ def take_steps(recipe: Recipe) -> dict[str, Any]:
     for step in range(STEPS):
         before = stepper.plain.state_dict()
         probe = {key: float(value.double().abs().sum()) for key, value in before.items()}
-        start = time.perf_counter()
+        start = time.process_time()
         result = stepper.step([next(parts)], step, learning_rate(step, 100, recipe.optim), run.seed)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         losses.append(result.loss)
         after = stepper.plain.state_dict()
         changed = sum(float(value.double().abs().sum()) != probe[key] for key, value in after.items()) / len(probe)
@@ -116,7 +138,7 @@ def take_steps(recipe: Recipe) -> dict[str, Any]:
         "optimizer": recipe.optim.optimizer,
         "precision": run.precision,
         "losses": losses,
-        "seconds_a_step": seconds,
+        "processor_seconds_a_step": seconds,
         "tensors_changed": changed,
         "peak_memory_bytes": measure.peak_memory(),
     }
@@ -129,7 +151,7 @@ def _memory() -> int:
 
 def _table(results: dict[str, Any]) -> Table:
     table = Table(title="Two steps of one example")
-    for column in ("recipe", "parameters", "peak", "seconds a step", "losses"):
+    for column in ("recipe", "parameters", "peak", "processor seconds a step", "losses"):
         table.add_column(column, justify="left" if column == "recipe" else "right")
     for name, run in results.items():
         if "skipped" in run:
@@ -137,7 +159,7 @@ def _table(results: dict[str, Any]) -> Table:
             continue
         losses = ", ".join(f"{loss:.3f}" for loss in run["losses"])
         peak = f"{run['peak_memory_bytes'] / GB:.2f} GB"
-        table.add_row(name, f"{run['parameters']:,}", peak, f"{run['seconds_a_step'][-1]:.1f}", losses)
+        table.add_row(name, f"{run['parameters']:,}", peak, f"{run['processor_seconds_a_step'][-1]:.1f}", losses)
     return table
 
 
