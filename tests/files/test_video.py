@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from anybyte.files import streams
 from anybyte.files.audio import encode_audio
 from anybyte.files.images import encode_image
-from anybyte.files.video import Clip, VideoWriter, read_clip, video_frames, write_clip
+from anybyte.files.streams import Stored
+from anybyte.files.video import Clip, VideoWriter, probe, read_clip, video_frames, write_clip
 
 
 def make_video(
@@ -233,3 +234,25 @@ def test_real_clips_are_read(shared: Path, start: float) -> None:
         assert clip.frames.shape == (16, 224, 224, 3)
         assert clip.samples.shape == (30_720,)
         assert clip.notes == ()
+
+
+def test_a_video_is_probed_by_its_time_stamps(tmp_path: Path) -> None:
+    """The header says 7 frames a second; the last frame is shown as long as the one before it."""
+    sound = np.zeros((8000, 1), np.float32)
+    path = make_video(tmp_path / "a.mkv", [0, 100, 140, 150, 400], sound)
+    assert probe(path).seconds == pytest.approx(0.65)
+    assert probe(path).has_sound
+    lone = probe(Stored(make_video(tmp_path / "b.mkv", [0]).read_bytes(), "b"))
+    assert not lone.has_sound
+    assert lone.seconds == pytest.approx(1 / 7, abs=2e-3)
+
+
+def test_a_video_in_memory_is_read_as_from_disk(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv", evenly(20), np.zeros((8000, 2), np.float32))
+    clip = read_clip(path, start=0.1, frames=8, size=None)
+    again = read_clip(Stored(path.read_bytes(), "kept"), start=0.1, frames=8, size=None)
+    np.testing.assert_array_equal(clip.frames, again.frames)
+    np.testing.assert_array_equal(clip.samples, again.samples)
+    for data, message in ((b"", "kept is empty: expected a video"), (b"text", "kept is not a video")):
+        with pytest.raises(ValueError, match=message):
+            probe(Stored(data, "kept"))

@@ -115,6 +115,7 @@ def test_a_run_without_validation_keeps_the_newest_weights(tmp_path: Path) -> No
     settings = replace(settings, data=replace(settings.data, val_fraction=0.0), run=replace(settings.run, epochs=2))
     result = train(settings)
     assert set(result.best) == {"step", "epoch"}
+    assert "There were no validation files" in (result.folder / "README.md").read_text()
     assert main(["evaluate", str(tmp_path / "run"), "--split", "test", "--out", str(tmp_path / "report")]) == 0
 
 

@@ -51,8 +51,7 @@ def model_card(
             *metrics,
             f"| made with | anybyte {anybyte.__version__}, torch {torch.__version__.partition('+')[0]} |",
             "",
-            "The weights were chosen by the validation metrics above, which are therefore slightly too good. "
-            "`anybyte evaluate` measures the test split.",
+            _chosen(bool(metrics)),
             "",
             "## Settings",
             "",
@@ -61,6 +60,16 @@ def model_card(
             "```",
             "",
         ]
+    )
+
+
+def _chosen(is_validated: bool) -> str:
+    """What the weights were chosen by, and what that means for the numbers."""
+    if not is_validated:
+        return "There were no validation files: the weights are those at the end. `anybyte evaluate` measures them."
+    return (
+        "The weights were chosen by the validation metrics above, which are therefore slightly too good. "
+        "`anybyte evaluate` measures the test split."
     )
 
 
