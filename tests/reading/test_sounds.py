@@ -141,6 +141,8 @@ def test_views_are_spread_over_a_long_sound() -> None:
     [
         (b"", "a: the file is empty"),
         (encode_image(np.zeros((4, 4), np.uint8), "png"), "a is a picture, but the model reads sounds"),
+        (b"\0\0\0\x18ftypmp42", "a is a video (MP4 or Matroska), but the model reads sounds"),
+        (b"\x1aE\xdf\xa3 webm", "a is a video (MP4 or Matroska), but the model reads sounds"),
         (b"some text", "a: not a sound in a known format (wav, flac, ogg, mp3"),
         (wav(noise(0.25))[:-10], "a: cannot be decoded as WAV (the file is truncated"),
         (encode_audio(noise(0.25), RATE, "ogg")[:-10], "a: cannot be decoded as OGG (the file is truncated"),

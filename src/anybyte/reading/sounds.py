@@ -18,6 +18,9 @@ from anybyte.reading.base import ArrayReading, Mixed
 _SILENCE = 1e-4
 """Root mean square below which a sound is not made louder: there is nothing in it but rounding."""
 
+_MP4, _MATROSKA = b"ftyp", b"\x1aE\xdf\xa3"
+"""By which the containers of videos are known; WebM is Matroska."""
+
 
 class SoundReading(ArrayReading):
     """Sounds of any rate, length and number of channels: float32 [samples], or [frames, mels].
@@ -152,6 +155,8 @@ def check_sound(config: SoundConfig, where: str = "reading") -> None:
 def _decoded(data: bytes, name: str) -> Audio:
     if medium_of(data) == "image":
         raise ValueError(f"{name} is a picture, but the model reads sounds")
+    if data[4:8] == _MP4 or data.startswith(_MATROSKA):
+        raise ValueError(f"{name} is a video (MP4 or Matroska), but the model reads sounds: wav, flac, ogg, mp3")
     return decode_audio(data, name)
 
 
