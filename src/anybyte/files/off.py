@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,35 @@ def read_off(data: bytes) -> Mesh:
     """
     if not data.lstrip()[: len(MAGIC)] == MAGIC:
         raise ValueError(f"not an OFF file: it begins with {data[:8]!r}, not with OFF")
-    lines = [line.split(b"#")[0].split() for line in data.lstrip()[len(MAGIC) :].splitlines()]
+    body = data.lstrip()[len(MAGIC) :]
+    mesh = _triangles_alone(body) or _any_polygons(body)
+    if mesh.faces.size and not 0 <= int(mesh.faces.min()) <= int(mesh.faces.max()) < len(mesh.vertices):
+        raise ValueError(f"a damaged OFF file: a face names a vertex other than 0 to {len(mesh.vertices) - 1}")
+    return mesh
+
+
+def _triangles_alone(body: bytes) -> Mesh | None:
+    """The mesh, in half the time, if there is nothing but numbers, and each face is a triangle."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # what NumPy says of text that is no number
+            numbers = np.fromstring(body, sep=" ")
+    except (DeprecationWarning, ValueError):
+        return None
+    if len(numbers) < 3 or not np.isfinite(numbers).all():
+        return None
+    num_vertices, num_faces = (int(number) for number in numbers[:2])
+    if num_vertices < 1 or num_faces < 0 or len(numbers) != 3 + 3 * num_vertices + 4 * num_faces:
+        return None
+    vertices, faces = numbers[3 : 3 + 3 * num_vertices], numbers[3 + 3 * num_vertices :].reshape(-1, 4)
+    if (faces[:, 0] != 3).any():
+        return None
+    return Mesh(vertices.reshape(-1, 3), faces[:, 1:].astype(np.int64))
+
+
+def _any_polygons(body: bytes) -> Mesh:
+    """The mesh, line by line."""
+    lines = [line.split(b"#")[0].split() for line in body.splitlines()]
     lines = [line for line in lines if line]
     try:
         num_vertices, num_faces = (int(word) for word in lines[0][:2])
@@ -41,14 +70,13 @@ def read_off(data: bytes) -> Mesh:
         corners = [[int(word) for word in line[1 : 1 + int(line[0])]] for line in lines[1 + num_vertices :][:num_faces]]
     except (ValueError, IndexError) as error:
         raise ValueError(f"a damaged OFF file: {error}") from error
+    if not np.isfinite(vertices).all():
+        raise ValueError("a damaged OFF file: a coordinate is not a finite number")
     if vertices.shape != (num_vertices, 3) or len(corners) != num_faces or not num_vertices:
         found = f"{len(vertices)} vertices and {len(corners)} faces"
         raise ValueError(f"a damaged OFF file: it announces {num_vertices} vertices and {num_faces} faces, has {found}")
     triangles = [(face[0], *face[at : at + 2]) for face in corners for at in range(1, len(face) - 1)]
-    faces = np.array(triangles, dtype=np.int64).reshape(-1, 3)
-    if faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < num_vertices:
-        raise ValueError(f"a damaged OFF file: a face names a vertex other than 0 to {num_vertices - 1}")
-    return Mesh(vertices, faces)
+    return Mesh(vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3))
 
 
 def write_off(mesh: Mesh) -> bytes:
