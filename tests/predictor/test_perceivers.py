@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 import anybyte
+from anybyte.config import FramesConfig
 from anybyte.files.video import Clip
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.schema import InputSchema, OutputSchema, Schema, SizeSchema
@@ -276,3 +278,30 @@ def test_two_videos_without_sound_are_no_clip(tmp_path: Path) -> None:
     create_model(schema).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="holds a Perceiver, which does not classify files"):
         load_as(ClipPredictor, tmp_path, device="cpu")
+
+
+def test_frames_are_turned_as_their_files_say(flow: FlowPredictor, tmp_path: Path) -> None:
+    """A camera held on its side stores lying pictures, and says so."""
+    pictures = [picture(32, 24, seed) for seed in (1, 2)]
+    paths = []
+    for number, pixels in enumerate(pictures):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.ascontiguousarray(np.rot90(pixels))).save(paths[-1], exif=exif)
+    assert np.array_equal(flow.estimate(*paths).vectors, flow.estimate(*pictures).vectors)
+
+
+def test_passes_are_those_of_the_folder_or_of_the_caller(flow: FlowPredictor, tmp_path: Path) -> None:
+    reading = FramesConfig(scales=(0.5, 1.0), tiles=False)
+    flow.model.save_pretrained(tmp_path, reading=reading)
+    predictor = load_as(FlowPredictor, tmp_path, device="cpu")
+    assert predictor.reading == reading
+    frames = picture(30, 41, 1), picture(30, 41, 2)
+    seen: list[tuple[int, int]] = []
+    found = predictor.estimate(*frames, progress=lambda *step: seen.append(step))
+    assert found.vectors.shape == (30, 41, 2)
+    assert [done for done, _ in seen] == list(range(1, seen[0][1] + 1))
+    assert not np.array_equal(found.vectors, flow.estimate(*frames).vectors)
+    with pytest.raises(ValueError, match="up to 1, got 3"):
+        FlowPredictor(flow.model, reading=FramesConfig(scales=(3.0,)))

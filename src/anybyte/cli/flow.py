@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from anybyte.files.flow import Flow, colour_flow, flow_format, write_flow
 from anybyte.files.video import VideoWriter, video_frames
 from anybyte.predictor import FlowPredictor
 from anybyte.predictor.flow import load_pair
+from anybyte.reading.frames import check_frames
 
 MODEL = "perceiver_io_flow"
 
@@ -29,7 +31,10 @@ examples:
   anybyte flow frame1.png frame2.png -o flow.png --kitti  16-bit PNG as KITTI's benchmark wants it
   anybyte flow clip.mp4 --start 2 --frames 25 -o flow.mp4
 
-Pictures may have any size: they are computed by overlapping tiles of the size that the model is made for."""
+  anybyte flow frame1.png frame2.png -o flow.flo --model runs/flow_small --scales 0.0625,0.125,0.25,0.5
+
+Pictures may have any size. How a model looks at them is kept in its folder: by overlapping tiles of the size that it is
+made for, or whole; once, or in several passes from coarse to fine, each of which mends the one before."""
 
 
 def main(args: list[str]) -> int:
@@ -53,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--small", choices=("pad", "refuse"), default="pad", help="pictures below a tile's size (pad)")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="of a video: from this second on (0)")
     parser.add_argument("--frames", type=int, metavar="N", help="of a video: this many frames (all)")
+    parser.add_argument(
+        "--scales", metavar="S,S", help="sizes of the passes, relative to the pictures (those of the model)"
+    )
     add_options(parser)
     return parser
 
@@ -89,9 +97,10 @@ def _of_video(options: argparse.Namespace) -> int:
     frames = itertools.islice(video_frames(path, options.start), options.frames)
     head = list(itertools.islice(frames, 2))
     if len(head) < 2:
-        raise ValueError(
-            f"{path} has one frame from {options.start:g} s on: flow takes two pictures, or a video of several"
-        )
+        last = head[0][0]
+        if options.start > 0 and last > 0:
+            raise ValueError(f"{path} shows its last frame at {last:.3g} s: no flow follows --start {options.start:g}")
+        raise ValueError(f"{path} has one frame: flow takes two pictures, or a video of several")
     height, width = head[0][1].shape[:2]
     VideoWriter(options.out, height, width, 1)  # refuses what it could not write later
     predictor = _predictor(options)
@@ -120,7 +129,18 @@ def _of_video(options: argparse.Namespace) -> int:
 def _predictor(options: argparse.Namespace) -> FlowPredictor:
     predictor = predictor_for(options, FlowPredictor, MODEL)
     predictor.piece = options.piece
+    if options.scales is not None:
+        predictor.reading = dataclasses.replace(predictor.reading, scales=_sizes(options.scales))
+        check_frames(predictor.reading)
     return predictor
+
+
+def _sizes(text: str) -> tuple[float, ...]:
+    """The numbers of `--scales`."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"--scales is {text!r}, expected numbers with commas between, such as 0.125,0.25") from error
 
 
 @contextmanager
