@@ -116,7 +116,8 @@ def resize_frames(
         images = F.interpolate(images, size=size, mode="area")
     else:
         images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
-    return images.movedim(1, -1).unflatten(0, frames.shape[:2])
+    resized: Tensor = images.movedim(1, -1).unflatten(0, frames.shape[:2])
+    return resized
 
 
 def resize_flow(flow: Float[Tensor, "batch height width 2"], size: tuple[int, int]) -> Float[Tensor, "batch h w 2"]:
