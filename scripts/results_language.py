@@ -352,7 +352,8 @@ def _filled(rows: dict[str, Any]) -> list[str]:
 
 
 def _candidates(candidates: list[list[Any]]) -> str:
-    return ", ".join(f"`{text}` {chance:.1%}" for text, chance in candidates)
+    shown = ((text.replace("|", "\\|").replace("`", "'"), chance) for text, chance in candidates)
+    return ", ".join(f"`{text}` {chance:.1%}" for text, chance in shown)
 
 
 def _commands() -> list[str]:

@@ -146,7 +146,8 @@ def test_loss_and_metrics_are_of_masked_tokens() -> None:
     nats = 3 * math.log(4 / 3) + 3 * math.log(4)
     assert count == 6
     assert float(loss.detach()) == pytest.approx(nats, rel=1e-5)
-    metrics = masked.summarise(masked.measure(Fixed(logits), inputs, targets))
+    with torch.no_grad():
+        metrics = masked.summarise(masked.measure(Fixed(logits), inputs, targets))
     assert metrics == {
         "loss": pytest.approx(nats / 6, rel=1e-5),
         "accuracy": 0.5,
@@ -161,7 +162,8 @@ def test_a_token_counts_its_masked_bytes() -> None:
     logits = torch.zeros(64)
     logits[10] = 5.0
     inputs, targets = masked.collate([sample(b"ab c")])
-    metrics = masked.summarise(masked.measure(Fixed(logits), inputs, targets))
+    with torch.no_grad():
+        metrics = masked.summarise(masked.measure(Fixed(logits), inputs, targets))
     assert metrics["accuracy"] == 1 / 2
     assert metrics["byte_accuracy"] == 2 / 3
     assert metrics["bits_per_byte"] == pytest.approx(metrics["loss"] * 2 / 3 / math.log(2))
@@ -175,7 +177,8 @@ def test_smoothing_is_for_training() -> None:
     assert float(smooth.loss(Fixed(logits), *batch)[0].detach()) > 2 * float(
         plain.loss(Fixed(logits), *batch)[0].detach()
     )
-    assert smooth.measure(Fixed(logits), *batch) == plain.measure(Fixed(logits), *batch)
+    with torch.no_grad():
+        assert smooth.measure(Fixed(logits), *batch) == plain.measure(Fixed(logits), *batch)
 
 
 def test_white_space_alone_asks_for_nothing() -> None:
@@ -185,7 +188,8 @@ def test_white_space_alone_asks_for_nothing() -> None:
     loss, count = masked.loss(model, *batch)
     loss.backward()
     assert (float(loss.detach()), count) == (0.0, 0)
-    assert masked.summarise(masked.measure(model, *batch))["bits_per_byte"] == 0
+    with torch.no_grad():
+        assert masked.summarise(masked.measure(model, *batch))["bits_per_byte"] == 0
 
 
 def texts(*data: bytes) -> Texts:

@@ -187,8 +187,9 @@ def _chain(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _reason(error: RuntimeError) -> str:
-    """SentencePiece's words without the place in its source, in one line."""
-    return re.sub(r"\s+", " ", str(error).rpartition("] ")[2] or str(error)).strip()
+    """SentencePiece's words in one line, without the place in its source and an option that there is not here."""
+    words = str(error).rpartition("] ")[2] or str(error)
+    return re.sub(r"\s+", " ", re.sub(r" or decrease character_coverage[^.]*", "", words)).strip()
 
 
 def _parts(data: bytes) -> Iterator[str | bytes]:
