@@ -158,7 +158,7 @@ def answer_model(
     if getattr(part, "vocabulary", None) != vocabulary:
         raise ValueError(f"the model's vocabulary is {getattr(part, 'vocabulary', None)}, its tokenizer's {vocabulary}")
     device = next(model.parameters()).device
-    windows = list(masked_windows(tokenizer, missing, part.max_length))  # type: ignore[union-attr]
+    windows = list(masked_windows(tokenizer, missing, part.max_length))
     windows.sort(key=lambda window: len(window[0][0]))  # alike ones need no padding
     chances, right = [], []
     for first in range(0, len(windows), _WINDOWS):
@@ -176,7 +176,9 @@ def answer_model(
             progress(min(first + _WINDOWS, len(windows)), len(windows))
     sizes = [window[3] for window, _ in windows]
     words = [words for _, words in windows]
-    return Answered(*(np.concatenate(parts) for parts in (chances, right, sizes, words)), vocabulary)
+    return Answered(
+        np.concatenate(chances), np.concatenate(right), np.concatenate(sizes), np.concatenate(words), vocabulary
+    )
 
 
 def answer_ngram(model: ByteNgram, missing: Missing, progress: Progress | None = None) -> dict[str, Answered]:

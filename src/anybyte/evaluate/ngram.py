@@ -71,7 +71,9 @@ class ByteNgram:
         if not found:
             raise ValueError(f"there is no text of at least {order} bytes to count in")
         keys, where = np.unique(np.concatenate([keys for keys, _ in found]), return_inverse=True)
-        counts = np.bincount(where, weights=np.concatenate([counts for _, counts in found]))
+        counts: NDArray[np.float64] = np.bincount(where, weights=np.concatenate([one for _, one in found])).astype(
+            float
+        )
         orders = []
         for length in range(order, 0, -1):
             orders.append(_make_order(keys, counts))

@@ -207,7 +207,8 @@ def open_texts(path: str, held_out: float = 0.05, skip_empty: bool = False) -> T
     for origin in origins:
         if origin.path.startswith(PREFIX):
             stream = open_text_stream(origin.path)
-            found, parts = stream.train, (_held(origin.path, stream.val), _held(origin.path, stream.test))
+            found: Texts | TextStream = stream.train
+            parts = (_held(origin.path, stream.val), _held(origin.path, stream.test))
         else:
             divided = _divide(open_text(origin.path, skip_empty), held_out)
             found, parts = divided["train"], (divided["val"], divided["test"])

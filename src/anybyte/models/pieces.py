@@ -89,7 +89,7 @@ class PieceTokenizer:
         """The ids of a text; bytes are taken as they are."""
         return torch.from_numpy(self.split(text.encode() if isinstance(text, str) else text)[0])
 
-    def decode(self, ids: Tensor | Sequence[int]) -> bytes:
+    def decode(self, ids: Tensor | NDArray[np.int64] | Sequence[int]) -> bytes:
         """The bytes that ids stand for; special tokens stand for none.
 
         Raises:

@@ -144,7 +144,8 @@ def draw_words(data: NDArray[np.uint8], probability: float, rng: np.random.Gener
     begins[1:] &= ~is_word[:-1]
     count = int(begins.sum())
     drawn = _draw(count, probability, rng)
-    return is_word & np.concatenate([[False], drawn])[np.cumsum(begins)]
+    hidden: NDArray[np.bool_] = is_word & np.concatenate([[False], drawn])[np.cumsum(begins)]
+    return hidden
 
 
 def draw_bytes(data: NDArray[np.uint8], probability: float, rng: np.random.Generator) -> NDArray[np.bool_]:
