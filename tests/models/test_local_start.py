@@ -167,10 +167,10 @@ def test_scales_are_those_of_the_signal() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_latents": 9}, "10 latents and 10 channels of places; the model has 9 latents"),
+        ({"num_latents": 9}, "10 latents and 9 channels of places; the model has 9 latents"),
         ({"latent_dim": 8}, "the model has 10 latents of 8 channels"),
-        ({"encode": AttentionConfig(qk_channels=32, v_channels=48)}, "encode.qk_channels gives a head 32 channels"),
-        ({"decode": AttentionConfig(qk_channels=32, v_channels=48)}, "decode.qk_channels gives a head 32 channels"),
+        ({"encode": AttentionConfig(qk_channels=4, v_channels=48)}, "encode.qk_channels gives a head 4 channels"),
+        ({"decode": AttentionConfig(qk_channels=4, v_channels=48)}, "decode.qk_channels gives a head 4 channels"),
         ({"input_padding": 1}, "input_padding of at least 3"),
         ({"query_padding": 2}, "query_padding of at least 3"),
         ({"cells": (1, 4, 3)}, r"does not divide the \(1, 2, 3\) places"),

@@ -369,8 +369,7 @@ class LatentGridConfig:
     input: str
     output: str
     shape: tuple[int, ...]
-    """Latents along each axis: it divides the input's tokens and the output's queries. Their place takes as many
-    channels of a latent as these are together."""
+    """Latents along each axis: it divides the input's tokens and the output's queries."""
     transform: bool = False
     """Whether the model also begins as a cosine transform of each patch and its inverse (models/transform_start.py);
     for all grids or none, with a latent for each patch."""

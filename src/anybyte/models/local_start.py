@@ -2,16 +2,15 @@
 them.
 
 In the papers latents are drawn at random, and learn over hundreds of thousands of steps where to look. Fourier features
-allow a shorter way: the inner product of the features of two places is large where they are near each other. So the
-latents of a grid begin as features of their own places; the linear layers of queries and keys begin as what takes
-latents, tokens and output queries to the features of where they lie. From there on everything is learned.
+allow a shorter way: they hold where a token or query lies, and a linear layer can bring that into any form. Here it is
+a code, a few sines and cosines an axis, and the inner product of two codes is large where they are near each other.
 
-    encoder   query of a latent: features of the tokens in its cell, one group of them a head
-              key of a token: its own features
-    decoder   query of a place of the output: its own features
-              key of a latent: the mean features of the places in its cell
+    latents   begin as the codes of their places, in channels of their own
+    encoder   queries begin as a latent's code, or that of a part of its cell for each head; keys as the code of where a
+              token lies
+    decoder   queries begin as the code of where a place of the output lies; keys as a latent's code
 
-What the latents ask for and answer to is solved for by least squares. Heads are as sharp as it takes for `_MARGIN`.
+The layers are solved for by least squares. Heads are as sharp as it takes for `_MARGIN`. From there on all is learned.
 """
 
 from __future__ import annotations
@@ -28,12 +27,11 @@ from torch.nn import functional as F
 from anybyte.config import FourierPositionsConfig, GridOutputConfig, LatentGridConfig
 from anybyte.models.attention import AttentionLayer
 from anybyte.models.inputs.arrays import ArrayInput
-from anybyte.models.inputs.patches import to_patches
 from anybyte.models.inputs.sequences import TokenInput
 from anybyte.models.local_text import start_local_text
 from anybyte.models.positions import fourier_features, num_features
 from anybyte.models.queries import Output
-from anybyte.models.transform_start import cosines, start_transform
+from anybyte.models.transform_start import start_transform
 
 if TYPE_CHECKING:
     from anybyte.models.perceiver import Perceiver
@@ -44,27 +42,47 @@ _AMPLITUDE = 2.0
 """Of a place in a latent, as a root mean square over its channels: what it has read does not hide where it is."""
 _RCOND = 0.03
 """Share of the largest singular value below which a direction of the latents is noise."""
+_TOLERANCE = 0.1
+"""By which a code may be missed."""
+_TAG = 1.5
+"""How much latents ask for tokens of their own signal."""
+_OWN = 10.0
+"""Weight of a signal's own tokens in what is solved for, relative to those of others."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Where the tokens (or queries) of one signal lie.
+
+    Attributes:
+        name: of the input or output.
+        codes: of their places [places, width].
+        cells: number of the latent in whose cell each of them is: int64 [places].
+        features: of their positions [places, features].
+        begin: the channel in which these begin; before them stands what is read at each place.
+    """
+
+    name: str
+    codes: Tensor
+    cells: Tensor
+    features: Tensor
+    begin: int
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """One grid of latents, and the places that it stands for.
+    """One grid of latents, and the signal that it stands for.
 
     Attributes:
         first: number of its first latent.
-        shape: latents along each axis.
-        places: features of the latents [latents, width], which are laid into the latents themselves.
-        tokens: features of the input's tokens, by latent [latents, tokens of a cell, width].
-        answers: the same of the output's queries.
-        channels: where the features stand in the input's tokens and in the output's queries.
+        codes: of the latents' places [latents, width].
+        sides: the input, and the output.
     """
 
     config: LatentGridConfig
     first: int
-    places: Tensor
-    tokens: Tensor
-    answers: Tensor
-    channels: tuple[slice, slice]
+    codes: Tensor
+    sides: tuple[_Side, _Side]
 
 
 @torch.no_grad()
@@ -86,24 +104,27 @@ def start_local(model: Perceiver) -> None:
     for number, grid in enumerate(config.latent_grids):
         grids.append(_grid(model, grid, first, f"latent grid {number} ({grid.input!r})"))
         first += math.prod(grid.shape)
-    width = sum(grid.places.shape[1] for grid in grids)
+    # The last one is 0 in all: behind a norm it is what the norm took from every channel.
+    width = sum(grid.codes.shape[1] + 1 for grid in grids) + 1
     if first > config.num_latents or width > config.latent_dim:
         raise ValueError(
             f"latent_grids hold {first} latents and {width} channels of places; "
             f"the model has {config.num_latents} latents of {config.latent_dim} channels"
         )
-    channel = 0
+    column = 0
     for grid in grids:
-        rows, columns = slice(grid.first, grid.first + len(grid.places)), channel + grid.places.shape[1]
+        # One channel says which signal it is.
+        place = F.pad(grid.codes, (0, 1), value=1.0)
+        rows, columns = slice(grid.first, grid.first + len(place)), slice(column, column + place.shape[1])
         model.latents[rows] = 0
-        amplitude = _AMPLITUDE * math.sqrt(config.latent_dim / len(grid.config.shape))
-        model.latents[rows, channel:columns] = amplitude * grid.places
-        channel = columns
+        model.latents[rows, columns] = place * (_AMPLITUDE * math.sqrt(config.latent_dim) / float(place[0].norm()))
+        column = columns.stop
     for side in (0, 1):
         _tag(model, grids, side)
     _keep_places(model, width)
-    _start_encoder(model, _encoder(model), grids)
-    _start_decoder(model, model.decoder.layer, grids)
+    latents = F.layer_norm(model.latents, model.latents.shape[1:])[:, :width]
+    _start_encoder(_encoder(model), grids, latents)
+    _start_decoder(model.decoder.layer, grids, latents)
     if any(grid.transform for grid in config.latent_grids):
         start_transform(model, width, _AMPLITUDE)
 
@@ -128,34 +149,49 @@ def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> 
     tokens = fourier_features(part.grid, positions.num_bands, positions.max_resolution)
     answers = fourier_features(output.grid, answer.positions.num_bands, answer.positions.max_resolution, grid="open")
     behind = part.num_channels - num_features(positions)
-    return _Grid(
-        config,
-        first,
-        _places(config),
-        _by_cell(tokens, part.grid, config.shape),
-        _by_cell(answers, output.grid, config.shape),
-        (slice(behind, part.num_channels), slice(0, answers.shape[1])),
+    sides = (
+        _Side(config.input, _codes(part.grid, config.shape), _cells(part.grid, config.shape), tokens, behind),
+        _Side(config.output, _codes(output.grid, config.shape), _cells(output.grid, config.shape), answers, 0),
     )
+    return _Grid(config, first, _codes(config.shape, config.shape), sides)
 
 
-def _places(config: LatentGridConfig) -> Tensor:
-    """Cosines of the places of latents along each axis, of all frequencies that they can tell apart.
+def _codes(places: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """The codes of the places of a grid, row-major [places, width], in a form that tells `shape` cells apart.
 
-    An orthonormal basis of the functions along an axis: any function of the places is linear in it.
+    Frequencies along an axis are 1, 3, 9, .. half turns, below half of the cells.
     """
     axes = []
-    for number, size in enumerate(config.shape):
-        shape = [1] * len(config.shape)
-        shape[number] = size
-        axes.append(cosines(size).view(*shape, size).expand(*config.shape, -1))
+    for number, (count, cells) in enumerate(zip(places, shape, strict=True)):
+        frequencies = [1.0]
+        while 3 * frequencies[-1] < cells / 2:
+            frequencies.append(3 * frequencies[-1])
+        along = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        angles = math.pi * along[:, None] * torch.tensor(frequencies if cells > 1 else [], dtype=torch.float64)
+        spread = [1] * len(places)
+        spread[number] = count
+        axes.append(torch.cat([angles.cos(), angles.sin()], 1).view(*spread, -1).expand(*places, -1))
     return torch.cat(axes, -1).flatten(0, -2).float()
 
 
-def _by_cell(features: Tensor, places: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """Features [places, width] as [cells, places of a cell, width]."""
-    cell = tuple(p // n for p, n in zip(places, shape, strict=True))
-    width = features.shape[1]
-    return to_patches(features.view(1, *places, width), "places", cell).view(math.prod(shape), math.prod(cell), width)
+def _cells(places: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """The number of the cell of each place of a grid, row-major."""
+    cells = torch.zeros(tuple(places), dtype=torch.int64)
+    for number, (count, cells_along) in enumerate(zip(places, shape, strict=True)):
+        spread = [1] * len(places)
+        spread[number] = count
+        cells = cells * cells_along + (torch.arange(count) * cells_along // count).view(spread)
+    return cells.flatten()
+
+
+def _num_channels(model: Perceiver, side: int) -> int:
+    """Width of tokens (0) or queries (1)."""
+    assert model.decoder is not None
+    return model.inputs.num_channels if side == 0 else model.decoder.layer.query.in_features
+
+
+def _tag_size(grids: Sequence[_Grid], channels: int) -> float:
+    return math.sqrt(channels / len(grids))
 
 
 def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
@@ -166,9 +202,8 @@ def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
     """
     assert model.decoder is not None
     padding, setting = ((model.inputs.padding, "input_padding"), (model.decoder.padding, "query_padding"))[side]
-    needed, width = len(grids) + 1, (model.inputs.num_channels, model.decoder.layer.query.in_features)[side]
-    tag = math.sqrt(width / len(grids))
-    names = [(grid.config.input, grid.config.output)[side] for grid in grids]
+    needed, tag = len(grids) + 1, _tag_size(grids, _num_channels(model, side))
+    names = [grid.sides[side].name for grid in grids]
     for name in names:
         if name not in padding or padding[name].shape[1] < needed:
             raise ValueError(
@@ -182,41 +217,93 @@ def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
                 parameter[:, -1 - names.index(name)] = tag
 
 
-def _select(grids: Sequence[_Grid], side: int, channels: int, head: int) -> Tensor:
-    """A layer [head, channels] from tokens (0) or queries (1) to their features, one signal behind another."""
-    weight, row = torch.zeros(head, channels), 0
+def _codes_of_tokens(grids: Sequence[_Grid], side: int, layer: nn.Linear, rows: slice) -> None:
+    """Has rows of a layer make the codes of tokens (0) or queries (1): one signal's behind another's, then its tag.
+
+    Of another signal's tokens they make zeros, as far as possible, and of how bright a token is they know nothing.
+    """
+    channels = layer.in_features
+    dark, bright = ([_tokens(grids, number, side, channels, level) for number in range(len(grids))] for level in (0, 1))
+    layer.weight[rows] = 0
+    row = rows.start
     for number, grid in enumerate(grids):
-        where = grid.channels[side]
-        width = where.stop - where.start
-        weight[row : row + width, where] = torch.eye(width)
-        weight[row + width, channels - 1 - number] = 1.0
-        weight[row : row + width + 1, channels - 1 - len(grids)] = -1.0
-        row += width + 1
-    return weight
-
-
-def _wanted(grids: Sequence[_Grid], side: int, head: int, number: int, heads: int, latents: int) -> Tensor:
-    """[latents, head] what latents ask tokens for (0), or answer queries by (1), in one of the heads."""
-    wanted, row = torch.zeros(latents, head), 0
-    for grid in grids:
-        cells = (grid.tokens, grid.answers)[side]
-        group = cells.tensor_split(heads, 1)[number] if side == 0 and heads <= cells.shape[1] else cells
-        asked = group.mean(1) - cells.mean((0, 1))
-        width = cells.shape[2]
-        scores = asked @ cells.flatten(0, 1).T
-        inside = torch.eye(len(cells), dtype=torch.bool).repeat_interleave(cells.shape[1], 1)
-        own = asked.unsqueeze(1) @ group.transpose(1, 2)
-        margin = float((own.amin((1, 2)) - scores.masked_fill(inside, -math.inf).amax(1)).amin())
-        if margin <= 0:
+        place = grid.sides[side]
+        tokens = torch.cat([dark[number], bright[number], *dark, *bright])
+        wanted = torch.zeros(len(tokens), place.codes.shape[1], dtype=torch.float64)
+        own = 2 * len(place.codes)
+        wanted[:own] = place.codes.double().repeat(2, 1)
+        # A signal's own tokens count for more, and are among all others, which are wanted to be 0, not once more.
+        begin = own + sum(len(part) for part in dark[:number])
+        is_other = torch.ones(len(tokens), dtype=torch.bool)
+        for start in (begin, begin + sum(len(part) for part in dark)):
+            is_other[start : start + len(place.codes)] = False
+        tokens, wanted = tokens[is_other], wanted[is_other]
+        weights = torch.ones(len(tokens), 1, dtype=torch.float64)
+        weights[:own] = _OWN
+        solution = torch.linalg.lstsq(tokens * weights, wanted * weights, driver="gelsd", rcond=1e-4).solution
+        if float((tokens[:own] @ solution - wanted[:own]).abs().max()) > _TOLERANCE:
             raise ValueError(
-                f"the positions of {(grid.config.input, grid.config.output)[side]!r} do not tell the cells of "
-                f"{len(cells)} latents apart: they need more bands, or a higher resolution"
+                f"the positions of {place.name!r} do not tell its {len(place.codes)} places apart: "
+                "they need more bands, or a higher resolution"
             )
-        rows = slice(grid.first, grid.first + len(cells))
-        wanted[rows, row : row + width] = asked * (_MARGIN / margin)
-        wanted[rows, row + width] = 1.0
+        width = place.codes.shape[1]
+        weight, zero = solution[:-1].T.float(), channels - 1 - len(grids)
+        weight[:, zero] = 0
+        weight[:, zero] = -weight.sum(1)
+        layer.weight[row : row + width] = weight
+        layer.bias[row : row + width] = solution[-1].float()
+        layer.weight[row + width, channels - 1 - number] = 1.0
+        layer.weight[row + width, zero] = -1.0
         row += width + 1
+
+
+def _tokens(grids: Sequence[_Grid], number: int, side: int, channels: int, level: float) -> Tensor:
+    """A signal's tokens (0) or queries (1), as bright as `level`, and a 1 behind: float64 [places, channels + 1]."""
+    place = grids[number].sides[side]
+    tokens = torch.zeros(len(place.codes), channels + 1, dtype=torch.float64)
+    tokens[:, : place.begin] = level
+    tokens[:, place.begin : place.begin + place.features.shape[1]] = place.features
+    tokens[:, -1 - len(grids) : -1] = -_tag_size(grids, channels)
+    tokens[:, -2 - number] *= -1
+    tokens[:, -1] = 1
+    return tokens
+
+
+def _wanted(grids: Sequence[_Grid], side: int, width: int, latents: int, part: int = 0, parts: int = 1) -> Tensor:
+    """[latents, width] the codes that latents ask for (0) or answer with (1), as sharp as it takes.
+
+    With several `parts`, a latent asks for one of as many parts of its cell, if the cell has so many tokens.
+    """
+    wanted, row = torch.zeros(latents, width), 0
+    for grid in grids:
+        place, count = grid.sides[side], len(grid.codes)
+        asked = grid.codes
+        members = torch.argsort(place.cells, stable=True).view(count, -1)
+        if side == 0 and 1 < parts <= members.shape[1]:
+            members = members.tensor_split(parts, 1)[part]
+            asked = place.codes[members].mean(1)
+        rows = slice(grid.first, grid.first + count)
+        wanted[rows, row : row + asked.shape[1]] = asked * _sharpness(grid, side, asked, members)
+        wanted[rows, row + asked.shape[1]] = _TAG
+        row += asked.shape[1] + 1
     return wanted
+
+
+def _sharpness(grid: _Grid, side: int, asked: Tensor, members: Tensor) -> float:
+    """What scores are multiplied by, so that those of other cells are lower by `_MARGIN`."""
+    place = grid.sides[side]
+    scores = asked @ place.codes.T
+    inside = place.cells[None] == torch.arange(len(asked))[:, None]
+    if side == 0:  # each latent chooses among tokens
+        own, others = scores.gather(1, members).mean(1), scores.masked_fill(inside, -math.inf).amax(1)
+    else:  # each query chooses among latents
+        own, others = scores.gather(0, place.cells[None])[0], scores.masked_fill(inside, -math.inf).amax(0)
+    margin = float((own - others).min())
+    if margin == math.inf:  # there is nothing else
+        return _MARGIN
+    if margin <= 0:
+        raise ValueError(f"the places of {place.name!r} are too near each other for {len(asked)} latents")
+    return _MARGIN / margin
 
 
 def _keep_places(model: Perceiver, width: int) -> None:
@@ -236,36 +323,38 @@ def _encoder(model: Perceiver) -> AttentionLayer:
     return encoder
 
 
-def _solve(latents: Tensor, wanted: Tensor) -> Tensor:
-    """The layer [head, dim] that takes normalised latents to what they want."""
-    solution: Tensor = torch.linalg.lstsq(latents.double(), wanted.double(), driver="gelsd", rcond=_RCOND).solution
-    return solution.T.float()
+def _solve(places: Tensor, wanted: Tensor, dim: int) -> Tensor:
+    """The layer [head, dim] that takes normalised latents to what they want, by their places [latents, width]."""
+    known = (places[:, :-1] - places[:, -1:]).double()
+    solution = torch.linalg.lstsq(known, wanted.double(), driver="gelsd", rcond=_RCOND).solution.T.float()
+    weight = torch.zeros(len(solution), dim)
+    weight[:, : solution.shape[1]] = solution
+    weight[:, solution.shape[1]] = -solution.sum(1)
+    return weight
 
 
-def _head(layer: AttentionLayer, grids: Sequence[_Grid], side: int, role: str) -> int:
-    """Width of a head, which must hold the features of all signals."""
+def _head(layer: AttentionLayer, grids: Sequence[_Grid], role: str) -> int:
+    """Width of a head, which must hold the codes of all signals."""
     width = layer.query.out_features // layer.num_heads
-    needed = sum((grid.tokens, grid.answers)[side].shape[2] + 1 for grid in grids)
+    needed = sum(grid.codes.shape[1] + 1 for grid in grids)
     if width < needed:
         raise ValueError(f"{role}.qk_channels gives a head {width} channels; latent_grids need {needed}")
     return width
 
 
-def _start_encoder(model: Perceiver, layer: AttentionLayer, grids: Sequence[_Grid]) -> None:
-    head, latents = _head(layer, grids, 0, "encode"), F.layer_norm(model.latents, model.latents.shape[1:])
-    keys = _select(grids, 0, layer.key.in_features, head)
-    for number in range(layer.num_heads):
+def _start_encoder(layer: AttentionLayer, grids: Sequence[_Grid], latents: Tensor) -> None:
+    head, heads = _head(layer, grids, "encode"), layer.num_heads
+    for number in range(heads):
         rows = slice(number * head, (number + 1) * head)
-        layer.key.weight[rows] = keys
-        wanted = _wanted(grids, 0, head, number, layer.num_heads, len(latents))
-        layer.query.weight[rows] = _solve(latents, wanted) * math.sqrt(head)
+        _codes_of_tokens(grids, 0, layer.key, rows)
+        wanted = _wanted(grids, 0, head, len(latents), number, heads)
+        layer.query.weight[rows] = _solve(latents, wanted, layer.query.in_features) * math.sqrt(head)
 
 
-def _start_decoder(model: Perceiver, layer: AttentionLayer, grids: Sequence[_Grid]) -> None:
-    head, latents = _head(layer, grids, 1, "decode"), F.layer_norm(model.latents, model.latents.shape[1:])
-    queries = _select(grids, 1, layer.query.in_features, head)
-    for number in range(layer.num_heads):
+def _start_decoder(layer: AttentionLayer, grids: Sequence[_Grid], latents: Tensor) -> None:
+    head, heads = _head(layer, grids, "decode"), layer.num_heads
+    for number in range(heads):
         rows = slice(number * head, (number + 1) * head)
-        layer.query.weight[rows] = queries
-        wanted = _wanted(grids, 1, head, number, layer.num_heads, len(latents))
-        layer.key.weight[rows] = _solve(latents, wanted) * math.sqrt(head)
+        _codes_of_tokens(grids, 1, layer.query, rows)
+        wanted = _wanted(grids, 1, head, len(latents))
+        layer.key.weight[rows] = _solve(latents, wanted, layer.key.in_features) * math.sqrt(head)

@@ -55,7 +55,7 @@ def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
 
     Args:
         model: whose latents have places, in their first channels, and whose norms divide tokens by about 1.
-        width: channels of places.
+        width: channels of places; the last one is 0.
         latent_scale: what norms divide latents by, about.
 
     Raises:
@@ -65,8 +65,7 @@ def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
     encoder, decoder, projection = layers
     grids = model.config.latent_grids
     shapes = [_patch(model, grid.input, grid.output, grid.shape) for grid in grids]
-    # One channel of the latents stays 0: behind a norm it is what the norm took from all of them.
-    ground, width = width, width + 1
+    ground = width - 1
     free, values = model.config.latent_dim - width, [math.prod(shape) for shape in shapes]
     shares = [free * count // sum(values) for count in values]
     outputs = [_output(model, name) for name in _decoder(model).outputs]

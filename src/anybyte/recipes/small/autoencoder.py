@@ -102,9 +102,9 @@ def model() -> PerceiverConfig:
         latent_dim=128,
         num_blocks=1,
         num_layers=2,
-        encode=AttentionConfig(qk_channels=104, v_channels=256),
+        encode=AttentionConfig(qk_channels=32, v_channels=256),
         process=AttentionConfig(num_heads=4),
-        decode=AttentionConfig(qk_channels=104, v_channels=256, widening=2),
+        decode=AttentionConfig(qk_channels=32, v_channels=256, widening=2),
         query_padding=160,
         decoder_channels=256,
         latent_grids=(
