@@ -8,7 +8,7 @@ of a place some bytes away. So each head begins at an offset of its own, like a 
 
     encoder     heads read the bytes around a latent, `_TAP` bytes apart
     blocks      heads read the latent itself and its neighbours on both sides; the last one starts at random
-    decoder     heads read the latents around a byte; the last ones start at random
+    decoder     heads read the latents around a byte; the last ones start at random; queries of classes read all alike
 
 From there on everything is learned.
 """
@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from anybyte.config import LatentGridConfig
+from anybyte.config import ClassOutputConfig, LatentGridConfig
 from anybyte.models.attention import AttentionLayer
 from anybyte.models.inputs.sequences import TokenInput
 from anybyte.models.positions import LearnedPositions
+from anybyte.models.queries import Output
 
 if TYPE_CHECKING:
     from anybyte.models.perceiver import Perceiver
@@ -73,6 +74,10 @@ def start_local_text(model: Perceiver, grid: LatentGridConfig) -> None:
     latents[:, :width] = _sines((torch.arange(len(latents)) + 0.5) * step, frequencies)
     part.embedding.weight.mul_(_EMBEDDING)
     part.embedding.weight[:, :width] = 0
+    for output in model.decoder.outputs.values():
+        if isinstance(output, Output) and isinstance(output.config, ClassOutputConfig) and output.table is not None:
+            # What is said of the whole text has no place in it. Any other query than none would look at one latent.
+            output.table.rows.zero_()
     for layer in encoders:
         heads = layer.num_heads
         tap = min(_TAP, 2 * step / heads)
