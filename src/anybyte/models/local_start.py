@@ -44,8 +44,10 @@ _RCOND = 0.03
 """Share of the largest singular value below which a direction of the latents is noise."""
 _TOLERANCE = 0.1
 """By which a code may be missed."""
-_TAG = 1.5
-"""How much latents ask for tokens of their own signal."""
+_SPREAD = 2.0
+"""What a norm divides tokens and queries by: their marks are so large that the rest makes little difference."""
+_TAGS = (1.0, 3.0)
+"""How much latents ask for tokens of their own signal, and queries for latents of theirs."""
 _OWN = 10.0
 """Weight of a signal's own tokens in what is solved for, relative to those of others."""
 
@@ -126,7 +128,7 @@ def start_local(model: Perceiver) -> None:
     _start_encoder(_encoder(model), grids, latents)
     _start_decoder(model.decoder.layer, grids, latents)
     if any(grid.transform for grid in config.latent_grids):
-        start_transform(model, width, _AMPLITUDE)
+        start_transform(model, width, _SPREAD, _AMPLITUDE)
 
 
 def _grid(model: Perceiver, config: LatentGridConfig, first: int, what: str) -> _Grid:
@@ -191,14 +193,14 @@ def _num_channels(model: Perceiver, side: int) -> int:
 
 
 def _tag_size(grids: Sequence[_Grid], channels: int) -> float:
-    return math.sqrt(channels / len(grids))
+    """What marks a signal, in size: the others have it with the other sign."""
+    return _SPREAD * math.sqrt(channels / len(grids))
 
 
 def _tag(model: Perceiver, grids: Sequence[_Grid], side: int) -> None:
     """Marks each signal in the last channels of the learned padding of tokens (0) or queries (1).
 
-    The channel before them is 0 for all. Behind a norm it is what the norm took from every channel of the token. The
-    marks are so large that a norm divides all tokens by about the same, 1.
+    The channel before them is 0 for all. Behind a norm it is what the norm took from every channel of the token.
     """
     assert model.decoder is not None
     padding, setting = ((model.inputs.padding, "input_padding"), (model.decoder.padding, "query_padding"))[side]
@@ -258,13 +260,18 @@ def _codes_of_tokens(grids: Sequence[_Grid], side: int, layer: nn.Linear, rows: 
 
 
 def _tokens(grids: Sequence[_Grid], number: int, side: int, channels: int, level: float) -> Tensor:
-    """A signal's tokens (0) or queries (1), as bright as `level`, and a 1 behind: float64 [places, channels + 1]."""
+    """A signal's tokens (0) or queries (1) behind their norm, as bright as `level` before it; and a 1.
+
+    Returns:
+        float64 [places, channels + 1].
+    """
     place = grids[number].sides[side]
     tokens = torch.zeros(len(place.codes), channels + 1, dtype=torch.float64)
     tokens[:, : place.begin] = level
     tokens[:, place.begin : place.begin + place.features.shape[1]] = place.features
     tokens[:, -1 - len(grids) : -1] = -_tag_size(grids, channels)
     tokens[:, -2 - number] *= -1
+    tokens /= _SPREAD
     tokens[:, -1] = 1
     return tokens
 
@@ -284,7 +291,7 @@ def _wanted(grids: Sequence[_Grid], side: int, width: int, latents: int, part: i
             asked = place.codes[members].mean(1)
         rows = slice(grid.first, grid.first + count)
         wanted[rows, row : row + asked.shape[1]] = asked * _sharpness(grid, side, asked, members)
-        wanted[rows, row + asked.shape[1]] = _TAG
+        wanted[rows, row + asked.shape[1]] = _TAGS[side]
         row += asked.shape[1] + 1
     return wanted
 

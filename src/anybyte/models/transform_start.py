@@ -50,13 +50,13 @@ def low_frequencies(shape: Sequence[int], count: int) -> Tensor:
     return patterns[torch.argsort(order, stable=True)[:count]]
 
 
-def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
+def start_transform(model: Perceiver, width: int, token_scale: float, latent_scale: float) -> None:
     """Begins as the transform of each signal of `config.latent_grids`, laid into the latents behind `width` channels.
 
     Args:
-        model: whose latents have places, in their first channels, and whose norms divide tokens by about 1.
+        model: whose latents have places, in their first channels.
         width: channels of places; the last one is 0.
-        latent_scale: what norms divide latents by, about.
+        token_scale, latent_scale: what norms divide tokens and latents by, about.
 
     Raises:
         ValueError: a latent stands for more than one patch, or a layer is too narrow; the message says which.
@@ -82,7 +82,7 @@ def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
         encoder.value.weight[rows] = 0
         encoder.value.weight[rows, : patterns.shape[1]] = patterns
         encoder.value.weight[rows, zero] = -patterns.sum(1)
-        encoder.value.bias[rows] = -scale * middle * patterns.sum(1)
+        encoder.value.bias[rows] = -scale * middle / token_scale * patterns.sum(1)
         for channel in range(rows.start, rows.stop):
             encoder.out.weight[width + channel, channel] = 1
             decoder.value.weight[channel, width + channel] = 1
@@ -95,7 +95,7 @@ def start_transform(model: Perceiver, width: int, latent_scale: float) -> None:
             _decoder(model).padding[grid.output][:, begin : begin + sum(shares)] = 0
         assert head.projection is not None
         nn.init.zeros_(head.projection.weight)
-        head.projection.weight[:, rows] = patterns.T * latent_scale / (scale * answer)
+        head.projection.weight[:, rows] = patterns.T * (token_scale * latent_scale / (scale * answer))
         nn.init.constant_(head.projection.bias, middle / answer)
         row = rows.stop
 
