@@ -169,6 +169,11 @@ def _model_row(run: Path, recipe: Recipe, parts: dict[str, Missing]) -> dict[str
         "minutes": best["minutes"] if best["step"] == steps else log[-2].get("minutes", best["minutes"]),
         "step_gflops": flops / 1e9,
         "total_pflops": flops * steps / 1e15,
+        "curve": [
+            [line["step"], line["byte_accuracy"], line["bits_per_byte"]]
+            for line in log
+            if line["event"] == "validation"
+        ],
     }
     row["fills"] = _fills(folder)
     return row
@@ -337,9 +342,32 @@ def _runs(rows: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        "Both runs take the same floating-point operations in all, forward and backward, counted by torch's "
-        f"`FlopCounterMode`, attention included. Hardware: {HARDWARE}; other work ran beside, so minutes say little.",
+        "Floating-point operations are those of training, forward and backward, counted by torch's `FlopCounterMode`, "
+        f"attention included.{_equal_flops(rows)}",
+        "",
+        f"Hardware: {HARDWARE}; other work ran beside, so minutes say little. The run on bytes was begun for 16 passes "
+        "over the text, and after 10,000 steps its schedule was shortened to 12.",
     ]
+
+
+def _equal_flops(rows: dict[str, Any]) -> str:
+    """How the operations of the two runs compare, and what bytes reached with as many as pieces took."""
+    if not all(name in rows for name in MODELS):
+        return ""
+    bytes_, pieces = (rows[name]["run"] for name in MODELS)
+    share = pieces["total_pflops"] / bytes_["total_pflops"]
+    if abs(share - 1) < 0.02:
+        return " Both runs take the same."
+    reached = [one for one in bytes_["curve"] if one[0] * bytes_["step_gflops"] <= pieces["total_pflops"] * 1e6]
+    line = f" The run on pieces was stopped at {share:.0%} of those of the run on bytes, for want of time."
+    if reached:
+        step, accuracy, bits = reached[-1]
+        line += (
+            f" With as many, at step {step:,} and with its learning rate still high, bytes had {accuracy:.1%} and "
+            f"{bits:.3f} bits a byte on the text that weights are chosen by; at the end "
+            f"{bytes_['curve'][-1][1]:.1%} and {bytes_['curve'][-1][2]:.3f}."
+        )
+    return line
 
 
 def _filled(rows: dict[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ def row(byte: float, bits: float) -> dict[str, object]:
 def results(model_bits: float = 4.5) -> dict[str, object]:
     run = {"recipe": "x", "seed": 0, "parameters": 976646, "vocabulary": 262, "tokens": 512, "steps": 1200, "batch": 8}
     run |= {"best_step": 1100, "minutes": 12.3, "step_gflops": 7.125, "total_pflops": 0.00855}
+    run |= {"curve": [[400, 0.125, 5.5], [800, 0.15, 5.0], [1200, 0.2, 4.75]]}
     fills = [[sentence, [["Rome", 0.25], ["a | b", 0.125]]] for sentence in SENTENCES]
     rows = {"bytes": {**row(0.2, model_bits), "run": run, "fills": fills}, "ngram_both": row(0.15, 4.9)}
     about = {"train_bytes": 5_092_445, "valid_bytes": 200_000, "test_bytes": 1_256_449, "mask_seed": 0, "hardware": "h"}
@@ -40,6 +41,19 @@ def test_the_page_holds_what_was_measured() -> None:
     assert "5.09 MB" in text
     assert "SentencePiece (`small/" not in text, "a row that was not measured is not there"
     assert "does not beat" in page(results(5.5))  # type: ignore[arg-type]
+
+
+def test_the_page_says_whether_the_operations_are_equal() -> None:
+    made = results()
+    rows = made["rows"]
+    assert isinstance(rows, dict)
+    assert "Both runs take the same" not in page(made)  # type: ignore[arg-type]
+    rows["pieces"] = json.loads(json.dumps(rows["bytes"]))
+    assert "Both runs take the same." in page(made)  # type: ignore[arg-type]
+    rows["pieces"]["run"]["total_pflops"] = 0.006
+    text = page(made)  # type: ignore[arg-type]
+    assert "stopped at 70% of those of the run on bytes" in text
+    assert "With as many, at step 800 and with its learning rate still high, bytes had 15.0% and 5.000 bits" in text
 
 
 def test_what_is_filled_in_does_not_break_the_table() -> None:
