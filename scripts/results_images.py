@@ -98,14 +98,14 @@ def is_finished(run: Path) -> bool:
 
 
 def gather(runs: Path, trials: Sequence[Path]) -> dict[str, Any]:
-    """The numbers of all runs.
+    """The numbers of all runs that are there.
 
     Raises:
         ValueError: a run is not finished, or was measured on other files than the test part.
         OSError: a file of a run cannot be read.
     """
     return {
-        "rows": {row: numbers(runs / row) for row in ROWS},
+        "rows": {row: numbers(runs / row) for row in ROWS if (runs / row).is_dir()},
         "trials": [trial(path) for path in sorted(trials)],
     }
 
@@ -131,7 +131,7 @@ def numbers(run: Path) -> dict[str, Any]:
         "epochs": last["epoch"],
         "minutes": last["minutes"],
         "processor_minutes": json.loads((run / "cost.json").read_text())["processor_seconds"] / 60,
-        "hardware": card["hardware"],
+        "hardware": f"{card['hardware']}, {card['made with'].partition(', ')[2]}",
         "validation": best["accuracy"],
         "test": report["top1"],
         "test_files": report["files"],
@@ -237,12 +237,12 @@ def _results(rows: dict[str, dict[str, Any]]) -> str:
 def _findings(rows: dict[str, dict[str, Any]]) -> list[str]:
     """What the numbers say, in words that follow from them."""
     share = {name: f"{one['test']:.1%}" for name, one in rows.items()}
-    pixels = sorted(("fourier", "learned", "conv"), key=lambda name: -rows[name]["test"])
+    pixels = sorted({"fourier", "learned", "conv"} & rows.keys(), key=lambda name: -rows[name]["test"])
     order = ", ".join(f"{WHAT[name][1]} ({share[name]})" for name in pixels)
     ahead, behind = sorted(("bytes", "byteformer"), key=lambda name: -rows[name]["test"])
     gap = rows[ahead]["test"] - rows[behind]["test"]
     return [
-        f"The Perceiver IO's three ways to read pixels, the best first: {order}. In the paper, on ImageNet and with "
+        f"The Perceiver IO's ways to read pixels, the best first: {order}. In the paper, on ImageNet and with "
         "equal epochs, the order is convolution, Fourier positions, learned positions.",
         f"Of the same file bytes, in equal time, the {WHAT[ahead][0]} makes {share[ahead]} and the {WHAT[behind][0]} "
         f"{share[behind]}: {gap * 100:.1f} points apart.",

@@ -44,7 +44,9 @@ def make_run(folder: Path, row: str, test: float, part: str = "test, 10,000 of 6
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     save_file({"a": np.zeros((100, 200)), "b": np.zeros(50)}, folder / "model" / "model.safetensors")
-    (folder / "model" / "README.md").write_text("| | |\n|---|---|\n| hardware | 1 thread of Abacus (2 cores) |\n")
+    (folder / "model" / "README.md").write_text(
+        "| | |\n|---|---|\n| hardware | 1 thread of Abacus (2 cores) |\n| made with | anybyte 0.1, torch 2.9 |\n"
+    )
     (folder / "cost.json").write_text(json.dumps({"processor_seconds": 480.0}))
     report = {"top1": test, "files": 10_000, "about": {"part": part}}
     (folder / "test" / "report.json").write_text(json.dumps(report))
@@ -69,7 +71,7 @@ def test_the_page_says_what_the_runs_say(script: ModuleType, runs: Path, tmp_pat
     assert "| 0.02 M | 600 | 0.9 | 8.0 | 30.0% | **52.0%** ± 0.5% |" in row
     assert text.index("small/images/byteformer") < text.index("small/images/fourier"), "the best comes first"
     assert "the ByteFormer makes 54.0% and the Perceiver IO 53.0%: 1.0 points apart" in text
-    assert "1 thread of Abacus (2 cores)" in text
+    assert "1 thread of Abacus (2 cores), torch 2.9" in text
     assert "| `small/images/conv` | 600 | 0.004 | `optim.optimizer` lamb" in text
     assert str(tmp_path) not in text
 
