@@ -2,7 +2,7 @@
 
     python scripts/results_autoencoder.py data CLIPS OUT        # a folder with train/ and test/, as links
     anybyte train small/autoencoder --data OUT --out runs/autoencoder
-    python scripts/results_autoencoder.py measure runs/autoencoder
+    python scripts/results_autoencoder.py measure runs/autoencoder --commit COMMIT
     python scripts/results_autoencoder.py page
 
 `measure` looks at the test part: run it once, when everything has been chosen. It writes docs/results/autoencoder.json
@@ -62,7 +62,7 @@ def link_data(clips: Path, out: Path) -> None:
                 link.symlink_to((clips / name).resolve(strict=True))
 
 
-def measure(run: Path, hardware: str) -> dict[str, Any]:
+def measure(run: Path, hardware: str, commit: str) -> dict[str, Any]:
     """The numbers of a run on its test part, and its pictures."""
     recipe = read_recipe(run / "recipe.json")
     model, _ = load_pretrained(run / "model")
@@ -85,6 +85,7 @@ def measure(run: Path, hardware: str) -> dict[str, Any]:
         "clips_a_step": recipe.run.batch_files,
         "minutes": validations[-1]["minutes"],
         "hardware": hardware,
+        "commit": commit,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "latents": [model.config.num_latents, model.config.latent_dim],
         "numbers": {"video": video, "audio": audio, "clip": [math.prod(shape) for shape in _shapes(model)]},
@@ -207,9 +208,10 @@ def page(results: Mapping[str, Any]) -> str:
     lines += [
         "    python scripts/results_autoencoder.py data av_clips clips",
         f"    anybyte train {results['recipe']} --data clips --out runs/autoencoder --run.max_steps {results['steps']}",
-        "    python scripts/results_autoencoder.py measure runs/autoencoder",
+        f"    python scripts/results_autoencoder.py measure runs/autoencoder --commit {results['commit']}",
         "    python scripts/results_autoencoder.py page",
     ]
+    lines += ["", f"Trained with the code of commit {results['commit']}; that of others may begin elsewhere."]
     return "\n".join(lines) + "\n"
 
 
@@ -254,6 +256,7 @@ def main() -> None:
         default="2 cores of an AMD EPYC (Zen 4), shared; one thread a run; torch 2.13 CPU",
         help="what it was trained on",
     )
+    measuring.add_argument("--commit", required=True, help="whose code it was trained with")
     verbs.add_parser("page")
     options = parser.parse_args()
     file = RESULTS / "autoencoder.json"
@@ -261,7 +264,7 @@ def main() -> None:
     if options.verb == "data":
         link_data(options.clips, options.out)
     elif options.verb == "measure":
-        file.write_text(json.dumps(measure(options.run, options.hardware), indent=1) + "\n")
+        file.write_text(json.dumps(measure(options.run, options.hardware, options.commit), indent=1) + "\n")
     else:
         (RESULTS / "autoencoder.md").write_text(page(json.loads(file.read_text())))
 
