@@ -2,9 +2,9 @@
 
 What the papers leave open follows DeepMind's released training code (deepmind-research, perceiver/train).
 
-Data: one folder a class, named as you like (`n01440764`), below `train/`; put the official validation pictures into such
-folders below `test/`, for that is where the papers' numbers are measured. A hundredth of the training pictures chooses
-the weights. `hf:` names a copy on the hub.
+Data: one folder a class, named as you like (`n01440764`), below `train/`; put the official validation pictures into
+such folders below `test/`, for that is where the papers' numbers are measured. A hundredth of the training pictures
+chooses the weights. `hf:` names a copy on the hub.
 
 Departures: a file is mixed or pasted by a draw of its own, where the released code mixes one half of each batch and
 pastes the other; RandAugment takes the operations of torchvision, not those of AutoAugment's TensorFlow code; pictures
