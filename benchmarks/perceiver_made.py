@@ -97,7 +97,8 @@ def write_text(path: Path, rng: np.random.Generator, words: int) -> bytes:
     """A text of random words, eight times as many as there are different ones."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     known = ["".join(rng.choice(letters, rng.integers(2, 9))) for _ in range(words)]
-    text = " ".join(known[number] for number in rng.integers(words, size=8 * words)).encode()
+    lines = [" ".join(known[number] for number in line) for line in rng.integers(words, size=(words // 2, 16))]
+    text = "\n".join(lines).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
     return text
