@@ -272,11 +272,11 @@ def _intro(about: dict[str, Any]) -> str:
     train, test, valid = (f"{about[f'{part}_bytes'] / 1e6:.2f} MB" for part in ("train", "test", "valid"))
     return f"""\
 Trained on three novels (*Pride and Prejudice*, *Moby Dick*, *War and Peace* from Project Gutenberg, licence texts
-included, all but the last 5% of each: {train}), measured on WikiText-2's test text ({test}), which is
+included, all but the last 5% of each: {train}), measured on WikiText-2's test text (the first {test}), which is
 another world: encyclopaedia articles, tokenised, with signs that no novel has (`<unk>`, ` @-@ `). Words between white
 space are masked with a probability of 15% each, drawn once (seed {about["mask_seed"]}).
 **All rows are asked for the same words.** Weights were chosen on the novels' last 5% and WikiText-2's valid text
-together; the table of the latter is over {valid} of it. The test text was looked at once.
+together; the table of the latter is over the first {valid} of it. The test text was looked at once.
 
 - *bytes right*, *words right*: share of the masked bytes, and of the masked words with all their bytes, that are the
   most probable answer. A piece that is right counts all its masked bytes.
@@ -322,8 +322,18 @@ What each is given differs, and so do the tasks:
     return (
         given + f"\n\nThe model of bytes {verdict} the {ORDER}-gram of the same information (both sides): "
         f"{model['test']['byte_accuracy']:.1%} against {ngram['test']['byte_accuracy']:.1%} of the bytes, "
-        f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte."
+        f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte. Of whole words it finds "
+        f"{model['test']['word_accuracy']:.1%} against {ngram['test']['word_accuracy']:.1%}.\n"
+        f"{model['test']['bytes']:,} bytes of {model['test']['words']:,} words are masked. Were they independent, the "
+        f"standard error of the share of right bytes would be {_standard_error(model['test']):.2f} points; bytes of one "
+        "word are not, so it is somewhat more."
     )
+
+
+def _standard_error(numbers: dict[str, Any]) -> float:
+    """Of the share of right bytes, in points."""
+    share = float(numbers["byte_accuracy"])
+    return float(np.sqrt(share * (1 - share) / numbers["bytes"])) * 100
 
 
 def _runs(rows: dict[str, Any]) -> list[str]:
