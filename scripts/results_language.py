@@ -324,9 +324,9 @@ What each is given differs, and so do the tasks:
         f"{model['test']['byte_accuracy']:.1%} against {ngram['test']['byte_accuracy']:.1%} of the bytes, "
         f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte. Of whole words it finds "
         f"{model['test']['word_accuracy']:.1%} against {ngram['test']['word_accuracy']:.1%}.\n"
-        f"{model['test']['bytes']:,} bytes of {model['test']['words']:,} words are masked. Were they independent, the "
-        f"standard error of the share of right bytes would be {_standard_error(model['test']):.2f} points; bytes of one "
-        "word are not, so it is somewhat more."
+        f"{model['test']['bytes']:,} bytes of {model['test']['words']:,} words are masked. Were they independent, "
+        f"the standard error of the share of right bytes would be {_standard_error(model['test']):.2f} points; bytes of "
+        "one word are not, so it is somewhat more."
     )
 
 
@@ -401,9 +401,9 @@ def _commands() -> list[str]:
         "anybyte train small/language_bytes --data novels/+wikitext2/valid.txt --out runs/language_bytes",
         "anybyte train small/language_pieces --data novels/+wikitext2/valid.txt --task.pieces spm.model \\",
         "    --out runs/language_pieces",
-        "anybyte evaluate runs/language_bytes --data wikitext2/test.txt --baseline",
+        "anybyte evaluate runs/language_bytes --data wikitext2/test.txt --limit 200000 --baseline",
         "python scripts/results_language.py measure --bytes runs/language_bytes --pieces runs/language_pieces \\",
-        "    --valid wikitext2/valid.txt --test wikitext2/test.txt",
+        "    --valid wikitext2/valid.txt --test wikitext2/test.txt --limit 200000",
         "python scripts/results_language.py page",
         "```",
     ]
