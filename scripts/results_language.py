@@ -319,14 +319,19 @@ What each is given differs, and so do the tasks:
         and model["mixed"]["test"] < ngram["mixed"]["test"]
     )
     verdict = "beats" if better else "does not beat"
-    return (
-        given + f"\n\nThe model of bytes {verdict} the {ORDER}-gram of the same information (both sides): "
-        f"{model['test']['byte_accuracy']:.1%} against {ngram['test']['byte_accuracy']:.1%} of the bytes, "
-        f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte. Of whole words it finds "
-        f"{model['test']['word_accuracy']:.1%} against {ngram['test']['word_accuracy']:.1%}.\n"
-        f"{model['test']['bytes']:,} bytes of {model['test']['words']:,} words are masked. Were they independent, "
-        f"the standard error of the share of right bytes would be {_standard_error(model['test']):.2f} points; bytes of "
-        "one word are not, so it is somewhat more."
+    one, other = model["test"], ngram["test"]
+    return "\n".join(
+        [
+            given,
+            "",
+            f"The model of bytes {verdict} the {ORDER}-gram of the same information (both sides):",
+            f"{one['byte_accuracy']:.1%} against {other['byte_accuracy']:.1%} of the bytes, "
+            f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte.",
+            f"Of whole words it finds {one['word_accuracy']:.1%} against {other['word_accuracy']:.1%}.",
+            f"{one['bytes']:,} bytes of {one['words']:,} words are masked. Were they independent, the standard error of",
+            f"the share of right bytes would be {_standard_error(one):.2f} points; bytes of one word are not, so it is",
+            "somewhat more.",
+        ]
     )
 
 
