@@ -68,7 +68,14 @@ def test_a_run_is_taken_in(script: ModuleType, tmp_path: Path, monkeypatch: pyte
     recipe = {"name": "small/entities", "data": {"path": "made:entities"}, "run": {"seed": 3, "batch_files": 64}}
     (run / "recipe.json").write_text(json.dumps(recipe))
     rows = [
-        {"event": "validation", "step": step, "target_accuracy": accuracy, "minutes": step / 10, "best": True}
+        {
+            "event": "validation",
+            "step": step,
+            "epoch": step / 10,
+            "target_accuracy": accuracy,
+            "minutes": step / 10,
+            "best": True,
+        }
         for step, accuracy in ((10, 0.5), (20, 0.75))
     ]
     (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -79,7 +86,7 @@ def test_a_run_is_taken_in(script: ModuleType, tmp_path: Path, monkeypatch: pyte
     kept = json.loads((tmp_path / "sets.json").read_text())["small/entities"]
     assert {key: kept[key] for key in ("parameters", "examples", "minutes", "validation", "test", "achievable")} == {
         "parameters": 12,
-        "examples": 1_280,
+        "examples": 200_000,
         "minutes": 2.0,
         "validation": 0.75,
         "test": 0.7,
