@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--valid", required=True)
     measure.add_argument("--test", required=True)
     measure.add_argument("--limit", type=int, help="the first so many bytes of each text")
+    measure.add_argument("--own", metavar="REPORT", help="report.json of `anybyte evaluate` on the held-out novels")
     measure.add_argument("--only", nargs="*", choices=(*MODELS, "ngram", "frequency"), help="rows to measure (all)")
     page_ = verbs.add_parser("page")
     page_.add_argument("--page", default=str(RESULTS / "language.md"))
@@ -124,7 +125,8 @@ def measure(options: argparse.Namespace, results: dict[str, Any]) -> dict[str, A
         "mask_seed": SEED,
         "hardware": HARDWARE,
     }
-    return {"about": about, "rows": rows}
+    own = results.get("own") if options.own is None else json.loads(Path(options.own).read_text())["rows"]
+    return {"about": about, "rows": rows} | ({} if own is None else {"own": own})
 
 
 def _documents(path: str, limit: int | None) -> list[bytes]:
@@ -251,6 +253,7 @@ def page(results: dict[str, Any]) -> str:
             "",
             *_table(rows, there, "valid"),
             "",
+            *_own_world(results.get("own")),
             "## The runs",
             "",
             *_runs(rows),
@@ -328,9 +331,9 @@ What each is given differs, and so do the tasks:
             f"{one['byte_accuracy']:.1%} against {other['byte_accuracy']:.1%} of the bytes, "
             f"{model['mixed']['test']:.3f} against {ngram['mixed']['test']:.3f} bits a byte.",
             f"Of whole words it finds {one['word_accuracy']:.1%} against {other['word_accuracy']:.1%}.",
-            f"{one['bytes']:,} bytes of {one['words']:,} words are masked. Were they independent, the standard error of",
-            f"the share of right bytes would be {_standard_error(one):.2f} points; bytes of one word are not, so it is",
-            "somewhat more.",
+            f"{one['bytes']:,} bytes of {one['words']:,} words are masked. Were they independent, the standard error",
+            f"of the share of right bytes would be {_standard_error(one):.2f} points; bytes of one word are not, so",
+            "it is somewhat more.",
         ]
     )
 
@@ -339,6 +342,30 @@ def _standard_error(numbers: dict[str, Any]) -> float:
     """Of the share of right bytes, in points."""
     share = float(numbers["byte_accuracy"])
     return float(np.sqrt(share * (1 - share) / numbers["bytes"])) * 100
+
+
+def _own_world(own: dict[str, Any] | None) -> list[str]:
+    """The table on held-out text of the training's own kind, if it was measured."""
+    if own is None:
+        return []
+    model, ngram = own["this model"], own[f"byte {ORDER}-gram, {NGRAM_ROWS['both']}"]
+    is_ahead = model["byte_accuracy"] > ngram["byte_accuracy"]
+    return [
+        "## The novels themselves: the last 5% of each",
+        "",
+        "| | bytes right | words right | bits a byte |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {'Perceiver IO on bytes' if name == 'this model' else name} | {one['byte_accuracy']:.1%} "
+            f"| {one['word_accuracy']:.1%} | {one['bits_per_byte']:.3f} |"
+            for name, one in own.items()
+        ),
+        "",
+        f"The first 100,000 bytes of them, {model['bytes']:,} masked, licence texts among them. Where the text is of the",
+        f"kind that n-grams were counted in, the model is {'ahead of' if is_ahead else 'behind'} the {ORDER}-gram from",
+        "both sides in the share of right bytes.",
+        "",
+    ]
 
 
 def _runs(rows: dict[str, Any]) -> list[str]:
@@ -407,8 +434,9 @@ def _commands() -> list[str]:
         "anybyte train small/language_pieces --data novels/+wikitext2/valid.txt --task.pieces spm.model \\",
         "    --out runs/language_pieces",
         "anybyte evaluate runs/language_bytes --data wikitext2/test.txt --limit 200000 --baseline",
+        "anybyte evaluate runs/language_bytes --data novels/ --split val --limit 100000 --baseline --out own",
         "python scripts/results_language.py measure --bytes runs/language_bytes --pieces runs/language_pieces \\",
-        "    --valid wikitext2/valid.txt --test wikitext2/test.txt --limit 200000",
+        "    --valid wikitext2/valid.txt --test wikitext2/test.txt --limit 200000 --own own/report.json",
         "python scripts/results_language.py page",
         "```",
     ]

@@ -56,6 +56,14 @@ def test_the_page_says_whether_the_operations_are_equal() -> None:
     assert "With as many, at step 800 and with its learning rate still high, bytes had 15.0% and 5.000 bits" in text
 
 
+def test_the_page_says_when_the_model_is_behind() -> None:
+    own = {"this model": numbers(0.2, 0.1, 4.0), "byte 5-gram, from both sides": numbers(0.25, 0.1, 3.9)}
+    text = page(results() | {"own": own})  # type: ignore[arg-type]
+    assert "| Perceiver IO on bytes | 20.0% | 10.0% | 4.000 |" in text
+    assert "the model is behind the 5-gram from\nboth sides" in text
+    assert "The novels themselves" not in page(results())  # type: ignore[arg-type]
+
+
 def test_what_is_filled_in_does_not_break_the_table() -> None:
     lines = [line for line in page(results()).splitlines() if "Rome" in line]  # type: ignore[arg-type]
     assert len(lines) == len(SENTENCES)
