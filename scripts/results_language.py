@@ -361,8 +361,8 @@ def _own_world(own: dict[str, Any] | None) -> list[str]:
             for name, one in own.items()
         ),
         "",
-        f"The first 100,000 bytes of them, {model['bytes']:,} masked, licence texts among them. Where the text is of the",
-        f"kind that n-grams were counted in, the model is {'ahead of' if is_ahead else 'behind'} the {ORDER}-gram from",
+        f"The first 100,000 bytes of them, {model['bytes']:,} masked, licence texts among them. Where the text is of",
+        f"the kind that n-grams were counted in, the model is {'ahead of' if is_ahead else 'behind'} the {ORDER}-gram from",
         "both sides in the share of right bytes.",
         "",
     ]
