@@ -62,7 +62,7 @@ def link_data(clips: Path, out: Path) -> None:
                 link.symlink_to((clips / name).resolve(strict=True))
 
 
-def measure(run: Path, hardware: str, commit: str) -> dict[str, Any]:
+def measure(run: Path, hardware: str, commit: str, remark: str = "") -> dict[str, Any]:
     """The numbers of a run on its test part, and its pictures."""
     recipe = read_recipe(run / "recipe.json")
     model, _ = load_pretrained(run / "model")
@@ -86,6 +86,7 @@ def measure(run: Path, hardware: str, commit: str) -> dict[str, Any]:
         "minutes": validations[-1]["minutes"],
         "hardware": hardware,
         "commit": commit,
+        "remark": remark,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "latents": [model.config.num_latents, model.config.latent_dim],
         "numbers": {"video": video, "audio": audio, "clip": [math.prod(shape) for shape in _shapes(model)]},
@@ -204,6 +205,7 @@ def page(results: Mapping[str, Any]) -> str:
             lines += [f"### {title}", "", *_table(chosen), ""]
     lines += [prose["baselines"], "", *_verdict(files), ""]
     lines += ["![Frames of two clips as they are, from the model, and bicubic](../pictures/autoencoder.png)", ""]
+    lines += [results["remark"], ""] if results["remark"] else []
     lines += [prose["picture"], "", "## How the model begins", "", prose["start"], "", "## Again", ""]
     lines += [
         "    python scripts/results_autoencoder.py data av_clips clips",
@@ -257,6 +259,7 @@ def main() -> None:
         help="what it was trained on",
     )
     measuring.add_argument("--commit", required=True, help="whose code it was trained with")
+    measuring.add_argument("--remark", default="", help="a paragraph on what is seen in the pictures")
     verbs.add_parser("page")
     options = parser.parse_args()
     file = RESULTS / "autoencoder.json"
@@ -264,7 +267,9 @@ def main() -> None:
     if options.verb == "data":
         link_data(options.clips, options.out)
     elif options.verb == "measure":
-        file.write_text(json.dumps(measure(options.run, options.hardware, options.commit), indent=1) + "\n")
+        file.write_text(
+            json.dumps(measure(options.run, options.hardware, options.commit, options.remark), indent=1) + "\n"
+        )
     else:
         (RESULTS / "autoencoder.md").write_text(page(json.loads(file.read_text())))
 

@@ -30,6 +30,7 @@ RESULTS: dict[str, Any] = {
     "minutes": 21.4,
     "hardware": "a machine",
     "commit": "abc1234",
+    "remark": "Grey is all theory.",
     "parameters": 1_500_000,
     "latents": [288, 128],
     "numbers": {"video": 32_768, "audio": 4_096, "clip": [10_240, 196_608]},
@@ -52,6 +53,7 @@ def test_the_page_says_what_was_measured() -> None:
     assert "band limit on 0 of 2 files (-13.5 dB on average)" in text
     assert "--run.max_steps 1234" in text
     assert "Trained with the code of commit abc1234" in text
+    assert "Grey is all theory." in text
 
 
 def test_other_numbers_make_another_page() -> None:

@@ -110,7 +110,9 @@ def test_learns_clips_and_leaves_a_model_that_reads_them(labelled: Path) -> None
 
 
 def test_a_trained_model_autoencodes_a_file(labelled: Path, videos: Path) -> None:
-    again = load_as(ClipPredictor, labelled / "model", device="cpu").autoencode(videos / "flat/a.mkv", start=1.0)
+    predictor, steps = load_as(ClipPredictor, labelled / "model", device="cpu"), []
+    again = predictor.autoencode(videos / "flat/a.mkv", start=1.0, progress=lambda *step: steps.append(step))
+    assert steps[-1][0] == steps[-1][1], "outputs in patches have fewer pieces"
     assert again.video.shape == (2, 8, 8, 3)
     assert again.audio.shape == (48,)
     assert again.clip.rate == 600

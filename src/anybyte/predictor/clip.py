@@ -19,6 +19,7 @@ from torch import Tensor
 
 from anybyte.config import AudioInputConfig, ClassOutputConfig, ClipConfig, GridOutputConfig, VideoInputConfig
 from anybyte.files.video import SAMPLE_RATE, Clip, probe, read_clip
+from anybyte.models.contradictions import num_places
 from anybyte.models.perceiver import Perceiver
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
 from anybyte.tasks.clips import check_reading_fits
@@ -175,8 +176,7 @@ class ClipPredictor(Compute):
         return [output.name for output in self.model.config.outputs if isinstance(output, ClassOutputConfig)]
 
     def _pieces(self) -> int:
-        counts = [math.prod(getattr(output, "shape", (1,))) for output in self.model.config.outputs]
-        return sum(-(-count // self.piece) for count in counts)
+        return sum(-(-num_places(output) // self.piece) for output in self.model.config.outputs)
 
     def _top(self, logits: NDArray[np.float32] | None, top: int) -> tuple[tuple[str, float], ...]:
         if logits is None or self.labels is None:
