@@ -77,7 +77,7 @@ def made() -> Recipe:
         model=MODEL,
         reading=FramesConfig(scales=(1 / 32, 1 / 16, 1 / 8, 1 / 4), tiles=False),
         optim=OptimConfig(
-            learning_rate=1e-4,
+            learning_rate=2e-4,
             min_learning_rate=0.0,
             warmup_steps=20,
             weight_decay=0.01,
@@ -85,8 +85,9 @@ def made() -> Recipe:
         ),
         run=RunConfig(
             out="runs/flow_small",
-            epochs=12,
+            epochs=39,
             batch_files=2,
+            evaluate_every=3,
             precision="bf16",
             checkpoint_every=500,
         ),
