@@ -49,8 +49,8 @@ Six tasks of GLUE, by a Perceiver IO of {parameters:,} parameters that reads byt
 model before (`{recipe}`, {minutes:.0f} minutes, {bits_per_byte:.2f} bits per masked byte on its validation text). Here
 it is fine-tuned in four ways (Jaegle et al. 2022, section 4.1, table 3): one model for each task, or one for all that
 is told what to answer by one token which all tasks share before the sentences, by a token of its own for each task, or
-by a learned query for each. Sentences are bare bytes, with one `[SEP]` between two. The last column is the way before
-it, from random weights.
+by a learned query for each. Sentences are bare bytes, with one `[SEP]` between two, cut to the length that the recipe
+says.{missing}
 
 Settings were chosen on a tenth of each train part that was held out of training, and so were the weights that each run
 keeps. The dev part (of MRPC, which has none here, the official test part) was measured once, at the end. Numbers are
@@ -182,9 +182,11 @@ def to_markdown(content: dict[str, Any]) -> str:
     rows, language = content["rows"], content["language"]
     columns = [column for column in COLUMNS if any(row["column"] == column for row in rows.values())]
     parts = sorted({part for row in rows.values() for part in row["tasks"]}, key=_order)
+    missing = [row.name for row in PLAN if row.name not in rows]
     return _PAGE.format(
         **language,
         hardware=content["hardware"],
+        missing=f" Still to be run: {', '.join(missing)}." if missing else "",
         table=_table(rows, columns, parts),
         compared="\n".join(_compared(rows, columns)),
         runs="\n".join(_run_line(name, row) for name, row in rows.items()),
