@@ -84,7 +84,7 @@ def test_the_page(script: ModuleType, runs: Path, tmp_path: Path) -> None:
     assert (
         "- MRPC (accuracy): a query a task; not above: one model a task, a query a task, from random weights." in page
     )
-    assert "| queries | `small/glue/queries` | 0 | 6 | 40 | 2.5 | 2.5 | 61.0 |" in page
+    assert "| queries | `small/glue/queries` | 0 | 1 | 40 | 2.5 | 2.5 | 61.0 |" in page
     missing = "single_cola, single_stsb, single_qnli, single_rte, shared, tokens"
     assert f"Still to be run: {missing}." in page
     assert str(tmp_path) not in page + numbers.read_text()
