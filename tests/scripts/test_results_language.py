@@ -60,7 +60,7 @@ def test_the_page_says_when_the_model_is_behind() -> None:
     own = {"this model": numbers(0.2, 0.1, 4.0), "byte 5-gram, from both sides": numbers(0.25, 0.1, 3.9)}
     text = page(results() | {"own": own})  # type: ignore[arg-type]
     assert "| Perceiver IO on bytes | 20.0% | 10.0% | 4.000 |" in text
-    assert "the model is behind the 5-gram from\nboth sides" in text
+    assert "the model is behind the 5-gram\nfrom both sides" in text
     assert "The novels themselves" not in page(results())  # type: ignore[arg-type]
 
 
