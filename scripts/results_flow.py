@@ -115,13 +115,13 @@ def compare_scales(run: Path, pictures: str, count: int) -> list[dict[str, Any]]
     pairs = [_as_pair(LARGE, textures, index) for index in range(count)]
     rows = []
     for name, method in [("zero", zero), *opencv_methods()]:
-        rows.append({"method": name, "passes": "", "epe": _mean_error(method, pairs)})
+        rows.append({"method": name, "passes": "", "epe": _mean_error(method, pairs), "pairs": count})
         print(rows[-1], flush=True)
     for stage, model in (("model", load_as(FlowPredictor, run, "cpu").model), ("untrained", untrained(run))):
         for name, scales in CANDIDATES.items():
             predictor = FlowPredictor(model, precision="bf16", reading=FramesConfig(scales=scales, tiles=False))
             epe = _mean_error(estimate_of(predictor), pairs)
-            rows.append({"method": stage, "passes": name, "epe": epe})
+            rows.append({"method": stage, "passes": name, "epe": epe, "pairs": count})
             print(rows[-1], flush=True)
     return rows
 
@@ -361,7 +361,8 @@ def _choice(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     lines += [[NAMES[row["method"]], "", f"{row['epe']:.2f}"] for row in rows if not row["passes"]]
     text = (
-        f"The sizes of the passes were chosen on {LARGE.size[0]} x {LARGE.size[1]} pairs made of the same photographs, "
+        f"The sizes of the passes were chosen on {rows[0]['pairs']} pairs of {LARGE.size[0]} x {LARGE.size[1]} pixels "
+        "that are made of the same photographs, "
         f"with layers that move by up to {LARGE.shift[1]:g} pixels. End-point error:"
     )
     return f"## How the passes were chosen\n\n{text}\n\n{_table(['sizes', 'before training', 'after'], lines)}"

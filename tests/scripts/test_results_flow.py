@@ -61,11 +61,15 @@ def test_the_page_says_what_the_numbers_say(tmp_path: Path) -> None:
 
 
 def test_the_choice_of_passes_is_shown() -> None:
-    rows = [{"method": method, "passes": "16, 8", "epe": epe} for method, epe in (("model", 3.0), ("untrained", 5.0))]
-    rows.append({"method": "zero", "passes": "", "epe": 12.0})
+    rows = [
+        {"method": method, "passes": "16, 8", "epe": epe, "pairs": 8}
+        for method, epe in (("model", 3.0), ("untrained", 5.0))
+    ]
+    rows.append({"method": "zero", "passes": "", "epe": 12.0, "pairs": 8})
     text = results_flow.write_page(NUMBERS | {"validation": rows})
     assert "| ours, 1/(16, 8) | 5.00 | 3.00 |" in text
     assert "| zero flow |  | 12.00 |" in text
+    assert "were chosen on 8 pairs of 384 x 768 pixels" in text
 
 
 def test_the_picture_is_two_by_two() -> None:
