@@ -165,8 +165,8 @@ validation clips it went from {first[image_psnr]:.1f} dB (video) and {first[audi
 learned from at all (crystal, NASA): no model was measured on them before this one, but how loud they are was known when
 the scale of sound was chosen. Of the five others the first 65% were learned from, the next 15% chose the weights, and
 the last 20% are measured here, 0.2 s behind: other moments of a scene that is known. Those are no clean test: short
-trials and untrained models were measured on three of these files as a whole (elf, monster, rabbit) while the model was
-designed.""",
+trials and untrained models were measured on four of these files, last parts included (all but frog), while the model
+was designed.""",
     "baselines": """The baselines have as many numbers as the latents: {video:,} for the pixels of a clip and
 {audio:,} for its samples, as the model's own latents are divided when it begins. *Mean colour* is one colour for a
 clip. *Bicubic* makes frames smaller and large again; with *half the frames* each gets twice the numbers, and time is
