@@ -139,7 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--on-error", choices=("fail", "skip"), help="what a bad file does (as in training, or fail)")
     text = parser.add_argument_group("masked language models")
     text.add_argument(
-        "--baseline", action="store_true", default=None, help="beside a byte 5-gram of the text that the run learnt from"
+        "--baseline",
+        action="store_true",
+        default=None,
+        help="beside a byte 5-gram of the text that the run learnt from",
     )
     text.add_argument("--limit", type=int, metavar="N", help="the first N bytes of the text only")
     return parser

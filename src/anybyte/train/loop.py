@@ -134,9 +134,7 @@ class Loop:
             ValueError: the checkpoint is damaged, or of a run with another `identity`.
         """
         stepper, out = self.stepper, Path(self.run.out)
-        self.checkpoints = Checkpointer(
-            out / CHECKPOINTS, stepper.plain, stepper.optimizer, stepper.average, identity
-        )
+        self.checkpoints = Checkpointer(out / CHECKPOINTS, stepper.plain, stepper.optimizer, stepper.average, identity)
         if self.run.resume and self.checkpoints.last.exists():
             self.state = self.checkpoints.load_last()
         elif self.is_main:
