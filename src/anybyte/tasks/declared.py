@@ -75,7 +75,9 @@ class Declared:
         Sets of unequal size are padded, and what pads them is masked and has no target.
         """
         columns = {name: [sample.data[name] for sample in samples] for name in samples[0].data}
-        masks = {name.removesuffix(_MASK): values for name, values in columns.items() if name.endswith(_MASK)}
+        masks: dict[str, Any] = {
+            name.removesuffix(_MASK): values for name, values in columns.items() if name.endswith(_MASK)
+        }
         arrays, targets = {}, {}
         for name, values in columns.items():
             if name in self.sets:
