@@ -330,6 +330,10 @@ def _by_pair(pairs: Sequence[Mapping[str, Any]]) -> str:
         "[CC BY 3.0](https://creativecommons.org/licenses/by/3.0/); made smaller here."
     )
     table = _table(["pair", *(NAMES[m] for m in methods)], rows)
+    picture += (
+        " Our flow has stripes along both axes. Their cause was not looked for; the Fourier positions are the suspect, "
+        "since frames are read whole here and are larger than those of training."
+    )
     return f"## By pair\n\nEnd-point error in pixels.\n\n{table}\n\n{picture}"
 
 
@@ -365,6 +369,12 @@ def _choice(rows: Sequence[Mapping[str, Any]]) -> str:
         "that are made of the same photographs, "
         f"with layers that move by up to {LARGE.shift[1]:g} pixels. End-point error:"
     )
+    missing = len(CANDIDATES) - len(passes)
+    if missing:
+        text += (
+            f" {missing} of the {len(CANDIDATES)} lists of sizes were not measured; nor were tiles instead of whole "
+        )
+        text += "frames."
     return f"## How the passes were chosen\n\n{text}\n\n{_table(['sizes', 'before training', 'after'], lines)}"
 
 
