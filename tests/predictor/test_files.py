@@ -16,7 +16,6 @@ import torch
 import anybyte
 from anybyte.batch import ByteBatch
 from anybyte.predictor import Failure, Prediction, Predictor
-from anybyte.predictor import files as module
 from tests.tiny_model import LABELS, SHAPE, save_tiny_model
 
 

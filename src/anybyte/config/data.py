@@ -93,8 +93,8 @@ class DataConfig:
     split_gap: float = 1.0
     """Videos, with `split_by time`: seconds between two stretches that none of them has."""
     clips: int = 1
-    """Videos to reconstruct: clips of each that make an epoch, which begin anywhere. Held-out videos have at most eight,
-    evenly spaced."""
+    """Videos to reconstruct: clips of each that make an epoch, which begin anywhere. Held-out videos have at most
+    eight, evenly spaced."""
     separator: str = ";"
     """For models of several classes at once (`several` of their output): stands between the classes of a label, as in
     `dog;rain`. For all others a label is one class."""

@@ -4,8 +4,8 @@ The paper trains on AutoFlow: 400,000 pairs, 480 epochs, 512 pairs a step, LAMB 
 curriculum after a first phase without changes of colour, blur and noise; each pair also backwards in time.
 
 Data: a folder of pictures, the more and the more varied the better. AutoFlow's own 400,000 pairs are not used: pairs
-are made anew in each epoch here. What the paper leaves open: weight decay, clipping and epsilon are those of its ImageNet
-recipe, without warm-up.
+are made anew in each epoch here. What the paper leaves open: weight decay, clipping and epsilon are those of its
+ImageNet recipe, without warm-up.
 """
 
 from __future__ import annotations
