@@ -69,7 +69,7 @@ def open_measured(
             kept, held = divide(
                 read_part(path, task, "train", problems)[task], data.val_fraction, f"{data.split_seed}:{task}"
             )
-            found = {task: kept if split == "train" else held}
+            found: dict[str, list[Example]] = {task: kept if split == "train" else held}
             if not found[task]:
                 raise ValueError(f"no example of {TASKS[task].title} was held out: data.val_fraction is 0; --split dev")
             kind: str = split
