@@ -11,7 +11,7 @@ import pytest
 from anybyte.evaluate.clips import Errors, band_limit, bicubic, numbers_of_latents, table, to_psnr
 from anybyte.tasks.clips import ClipNames
 
-from ..models.test_local_start import config
+from ..models.starts.test_places import config
 
 
 def video(seed: int = 0) -> np.ndarray:

@@ -36,7 +36,7 @@ from anybyte.train.loop import train
 from anybyte.train.settings import read_recipe
 
 from ..files.test_video import evenly, make_video
-from ..models.test_local_start import config
+from ..models.starts.test_places import config
 
 READING = ClipConfig(frames=2, frame_rate=25.0, image_size=8, sound=SoundConfig(rate=600, seconds=0.08))
 

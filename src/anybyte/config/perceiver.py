@@ -118,7 +118,7 @@ class FlowInputConfig:
     spread: int = 1
     """With `around`: pixels from each of these values to the next."""
     initialisation: Literal["paper", "matching"] = "paper"
-    """matching: the model begins by comparing pixels of both frames (models/matching.py)."""
+    """matching: the model begins by comparing pixels of both frames (models/starts/matching.py)."""
     reach: int = 2
     """With `matching`: the largest displacement that is compared, in pixels along each axis."""
     num_channels: int = 64
@@ -371,7 +371,7 @@ class LatentGridConfig:
     shape: tuple[int, ...]
     """Latents along each axis: it divides the input's tokens and the output's queries."""
     transform: bool = False
-    """Whether the model also begins as a cosine transform of each patch and its inverse (models/transform_start.py);
+    """Whether the model also begins as a cosine transform of each patch and its inverse (models/starts/transform.py);
     for all grids or none, with a latent for each patch."""
 
 
@@ -411,7 +411,7 @@ class PerceiverConfig:
     masked_rows: Literal["zero", "uniform"] = "zero"
     """Attention where nothing may be attended: zero (DeepMind), or the mean of all values (transformers)."""
     latent_grids: tuple[LatentGridConfig, ...] = ()
-    """Initialisation: latents that start with a place (models/local_start.py); the others start as in the papers, where
-    all of them have to find one. All grids together have `num_latents` at most."""
+    """Initialisation: latents that start with a place (models/starts/places.py); the others start as in the papers,
+    where all of them have to find one. All grids together have `num_latents` at most."""
     activation_checkpointing: bool = False
     """Keep only the input of each layer for the backward pass and compute the rest again."""

@@ -37,11 +37,11 @@ from anybyte.models import long_files
 from anybyte.models.arguments import by_name, check_config, check_rows, check_whole, choose_outputs, pieces
 from anybyte.models.attention import AttentionLayer, Source
 from anybyte.models.inputs import Arrays, BytesInput, Grid, Inputs, Masks, TokenInput, check_mask
-from anybyte.models.local_start import start_local
-from anybyte.models.matching import start_matching
 from anybyte.models.positions import LearnedPositions
 from anybyte.models.pretrained import Pretrained
 from anybyte.models.queries import AverageOutput, Output, QueriedConfig, Rows
+from anybyte.models.starts.matching import start_matching
+from anybyte.models.starts.places import start_at_places
 
 _LEARNED_STD = 0.02
 """Of latents, positions, queries, padding and mask tokens at the start."""
@@ -305,7 +305,7 @@ class Perceiver(Pretrained):
                 assert isinstance(module.projection, nn.Linear)
                 nn.init.zeros_(module.projection.weight)
         if self.config.latent_grids:
-            start_local(self)
+            start_at_places(self)
         if any(isinstance(part, FlowInputConfig) and part.initialisation == "matching" for part in self.config.inputs):
             start_matching(self)
 

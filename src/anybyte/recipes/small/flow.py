@@ -4,7 +4,7 @@ The model is the paper's in kind: patches of both frames with Fourier positions 
 are the tokens themselves. What differs, so that little training is enough:
 
 - it sees frames at a quarter of their size and less, in several passes from coarse to fine (`FramesConfig.scales`);
-- a hidden layer before the tokens, which compares pixels of both frames from the start (models/matching.py);
+- a hidden layer before the tokens, which compares pixels of both frames from the start (models/starts/matching.py);
 - the query is added to what the decoder finds (`query_residual`), so that a token's own comparison reaches the answer.
 """
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from anybyte.config import ClassOutputConfig, FlowInputConfig, FourierPositionsConfig, PerceiverConfig
 from anybyte.models.inputs import frame_patches
-from anybyte.models.matching import displacements
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.starts.matching import displacements
 from anybyte.recipes.small.flow import MODEL
 
 

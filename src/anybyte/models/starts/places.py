@@ -28,10 +28,10 @@ from anybyte.config import FourierPositionsConfig, GridOutputConfig, LatentGridC
 from anybyte.models.attention import AttentionLayer
 from anybyte.models.inputs.arrays import ArrayInput
 from anybyte.models.inputs.sequences import TokenInput
-from anybyte.models.local_text import start_local_text
 from anybyte.models.positions import fourier_features, num_features
 from anybyte.models.queries import Output
-from anybyte.models.transform_start import start_transform
+from anybyte.models.starts.text import start_in_text
+from anybyte.models.starts.transform import start_transform
 
 if TYPE_CHECKING:
     from anybyte.models.perceiver import Perceiver
@@ -88,7 +88,7 @@ class _Grid:
 
 
 @torch.no_grad()
-def start_local(model: Perceiver) -> None:
+def start_at_places(model: Perceiver) -> None:
     """Gives the latents of `config.latent_grids` their places.
 
     Raises:
@@ -97,7 +97,7 @@ def start_local(model: Perceiver) -> None:
     config = model.config
     named = config.latent_grids[0].input
     if named in model.inputs.parts and isinstance(model.inputs.parts[named], TokenInput):
-        start_local_text(model, config.latent_grids[0])
+        start_in_text(model, config.latent_grids[0])
         return
     if len(model.encoders) > 1 or model.decoder is None:
         raise ValueError("latent_grids are for models that read their inputs once and have outputs with queries")

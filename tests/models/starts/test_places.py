@@ -22,7 +22,7 @@ from anybyte.config import (
 from anybyte.models import attention
 from anybyte.models.inputs.patches import from_patches, to_patches
 from anybyte.models.perceiver import Perceiver
-from anybyte.models.transform_start import low_frequencies
+from anybyte.models.starts.transform import low_frequencies
 
 
 def config(transform: bool = False, cells: tuple[int, int, int] = (1, 2, 3), **changes: Any) -> PerceiverConfig:

@@ -1,4 +1,4 @@
-"""`local_start` for text: positions, latents and queries begin as sines of places, and attention begins near by.
+"""A text: positions, latents and queries begin as sines of places, and attention begins near by.
 
 Learned tables know nothing of places at first. A masked language model then spends its first hours on learning where
 its latents should look, and until it knows, it can learn nothing but how often each byte occurs. Here tables of
@@ -44,7 +44,7 @@ _TAP = 2.0
 _MOST_FREQUENCIES = 16
 
 
-def start_local_text(model: Perceiver, grid: LatentGridConfig) -> None:
+def start_in_text(model: Perceiver, grid: LatentGridConfig) -> None:
     """Gives latents, positions and queries of a masked language model their places.
 
     Raises:
