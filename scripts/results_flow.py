@@ -264,8 +264,9 @@ thread; torch 2.13 CPU. The weights are those of step {check["step"]:,}, where t
 In use it takes passes over frames at {passes} of their size; each one warps the second frame by the flow so far and
 adds what is left. The model does not begin with random weights: it compares pixels of both frames from the start
 (`initialisation="matching"`, `models/starts/matching.py`). How much that is worth, and how much is learnt, is told
-apart below: "ours, before training" is the same model, with the same passes, after no step. The model met the pairs below
-once, after everything was chosen on made pairs; what zero flow and OpenCV's methods make of them was known before."""
+apart below: "ours, before training" is the same model, with the same passes, after no step. The model met the pairs
+below once, after everything was chosen on made pairs; what zero flow and OpenCV's methods make of them was known
+before."""
 
 
 def _methods(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
