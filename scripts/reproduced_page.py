@@ -30,7 +30,7 @@ from anybyte.recipes.small.twins import SCALES, SUBJECTS, TWINS, Twin
 from anybyte.train.checkpoint import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent))
-from results_table import markdown_table
+from finished_runs import markdown_table
 
 Result = dict[str, Any]
 Results = dict[str, list[Result]]

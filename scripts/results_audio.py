@@ -15,16 +15,13 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from finished_runs import COST, count_parameters, markdown_table, read_finished, train_and_evaluate
 
 from anybyte.config import DataConfig
 from anybyte.files.sources import Source, open_splits
@@ -43,7 +40,6 @@ ROWS = {
 """Row -> model, what it reads, tokens."""
 REFERENCE = ("logistic regression", "mean and spread in time of the same 64 mel bands", "-")
 CHANCE = 0.1
-COST = "cost.json"
 """Name of the file, in the folder of a run, that says what its training took."""
 DATA, PAGE = Path("docs/results/audio.json"), Path("docs/results/audio.md")
 HARDWARE = "2 cores of an AMD EPYC (Zen 4), shared; one thread a run; torch 2.13 CPU"
@@ -67,7 +63,8 @@ def main(args: list[str] | None = None) -> int:
     if options.verb == "run":
         for row in options.rows:
             for fold in FOLDS:
-                train_and_evaluate(row, archive(options.data, fold), run_folder(options.runs, row, fold))
+                data, run = archive(options.data, fold), run_folder(options.runs, row, fold)
+                train_and_evaluate(f"small/esc10_{row}", data, run, "--run.threads", "1")
         return 0
     if options.runs is not None:
         if options.data is None:
@@ -87,31 +84,6 @@ def run_folder(runs: Path, row: str, fold: int) -> Path:
     return runs / f"esc10_{row}_fold{fold}"
 
 
-def train_and_evaluate(row: str, data: Path, run: Path) -> None:
-    """Both in processes of their own, if they have not been done."""
-    anybyte = (sys.executable, "-m", "anybyte")
-    if not is_finished(run):
-        before = _seconds()
-        subprocess.run([*anybyte, "train", f"small/esc10_{row}", "--data", data, "--out", run], check=True)
-        took, cost = _seconds() - before, run / COST
-        if cost.exists():  # the run was resumed
-            took += json.loads(cost.read_text())["processor_seconds"]
-        write_atomically(cost, json.dumps({"processor_seconds": round(took, 1)}).encode())
-    if not (run / "test" / "report.json").exists():
-        subprocess.run([*anybyte, "evaluate", run, "--out", run / "test"], check=True)
-
-
-def _seconds() -> float:
-    """Of a processor, by all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a training came to its end."""
-    return any(line["event"] == "end" for line in read_log(run / "log.jsonl"))
-
-
 def gather(runs: Path, data: Path, trials: Path | None) -> dict[str, Any]:
     """The numbers of all runs and of the reference.
 
@@ -128,12 +100,7 @@ def gather(runs: Path, data: Path, trials: Path | None) -> dict[str, Any]:
 
 def numbers(run: Path) -> dict[str, Any]:
     """What is said of a run."""
-    if not is_finished(run):
-        raise ValueError(f"{run}: the run is not finished")
-    recipe = json.loads((run / "recipe.json").read_text())
-    report = json.loads((run / "test" / "report.json").read_text())
-    if not report["about"]["part"].startswith("test,"):
-        raise ValueError(f"{run}: measured on {report['about']['part']!r}, not on the test part")
+    recipe, report = read_finished(run)
     last = [line for line in read_log(run / "log.jsonl") if line["event"] == "validation"][-1]
     return {
         "recipe": recipe["name"],
@@ -146,12 +113,6 @@ def numbers(run: Path) -> dict[str, Any]:
         "files": report["files"],
         "recall": {one["label"]: one["recall"] for one in report["classes"]},
     }
-
-
-def count_parameters(path: Path) -> int:
-    """Numbers in a safetensors file, of which only the head is read."""
-    with safe_open(path, framework="np") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
 
 
 def reference(data: Path) -> dict[str, Any]:
@@ -244,7 +205,9 @@ def _results(found: dict[str, Any]) -> str:
         lines.append((f"{model}, `small/esc10_{name}`", reads, tokens, size, f"{minutes:.1f}", *_shown(runs)))
     lines.append((*REFERENCE, "-", "-", *_shown(found["reference"])))
     lines.append(("chance", "-", "-", "-", "-", *[f"{CHANCE:.0%}"] * len(FOLDS), f"{CHANCE:.0%}"))
-    return _table((*heads, f"without fold {CHOSEN_ON}"), [*(line if len(line) > 10 else (*line, "") for line in lines)])
+    return markdown_table(
+        (*heads, f"without fold {CHOSEN_ON}"), [*(line if len(line) > 10 else (*line, "") for line in lines)]
+    )
 
 
 def _shown(row: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -276,7 +239,7 @@ def _classes(rows: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         (name, *(f"{statistics.mean(run['recall'][name] for run in rows[row]):.0%}" for row in ROWS)) for name in names
     ]
-    return _table(("class", *ROWS), lines)
+    return markdown_table(("class", *ROWS), lines)
 
 
 def _trials(trials: list[dict[str, Any]]) -> list[str]:
@@ -290,12 +253,8 @@ def _trials(trials: list[dict[str, Any]]) -> list[str]:
         "## How the settings were chosen\n",
         f"Learned from folds 1 and 2, measured on fold {CHOSEN_ON}, in the order in which they were tried. With 50 "
         "clips, the loss says more than the accuracy.\n",
-        _table(("reads", "settings", "seconds", "loss", "accuracy"), lines),
+        markdown_table(("reads", "settings", "seconds", "loss", "accuracy"), lines),
     ]
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, ["---"] * len(heads), *lines))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import resource
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from finished_runs import COST, anybyte, processor_seconds
 
 from anybyte.evaluate.glue import title_of
 from anybyte.files.glue import TASKS
@@ -133,12 +132,12 @@ def run_row(row: Row, data: Path, language: Path, out: Path) -> None:
     if row.pretrained:
         options += ["--run.init_from", str(language)]
     out.mkdir(parents=True, exist_ok=True)
-    before = _cpu_seconds()
-    _anybyte("train", row.recipe, *options)
-    trained = _cpu_seconds()
-    _anybyte("evaluate", str(out))
-    cost = {"train_minutes": (trained - before) / 60, "evaluate_minutes": (_cpu_seconds() - trained) / 60}
-    write_atomically(out / "cost.json", (json.dumps(cost) + "\n").encode())
+    before = processor_seconds()
+    anybyte("train", row.recipe, *options)
+    trained = processor_seconds()
+    anybyte("evaluate", str(out))
+    cost = {"train_minutes": (trained - before) / 60, "evaluate_minutes": (processor_seconds() - trained) / 60}
+    write_atomically(out / COST, (json.dumps(cost) + "\n").encode())
 
 
 def gather(runs: Path) -> dict[str, Any]:
@@ -267,7 +266,7 @@ def _order(part: str) -> tuple[int, str]:
 
 
 def _cost(folder: Path) -> dict[str, float]:
-    path = folder / "cost.json"
+    path = folder / COST
     return json.loads(path.read_text()) if path.exists() else {"train_minutes": 0.0, "evaluate_minutes": 0.0}
 
 
@@ -286,16 +285,6 @@ def _language(starts: set[str]) -> dict[str, Any]:
         "bits_per_byte": min(line["bits_per_byte"] for line in validations),
         "parameters": int(card.partition("| parameters | ")[2].partition(" |")[0].replace(",", "")),
     }
-
-
-def _anybyte(*args: str) -> None:
-    command = [sys.executable, "-m", "anybyte", *args]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -16,15 +16,12 @@ import dataclasses
 import json
 import os
 import re
-import resource
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import safe_open
+from finished_runs import COST, count_parameters, flatten, markdown_table, read_finished, train_and_evaluate
 
 from anybyte.recipes import get_recipe
 from anybyte.train.checkpoint import write_atomically
@@ -62,39 +59,12 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.verb == "run":
         for row in options.rows:
-            train_and_evaluate(row, options.data, options.runs / row)
+            train_and_evaluate(f"small/images/{row}", options.data, options.runs / row, "--run.threads", "1")
         return 0
     if options.runs is not None:
         write_atomically(options.json, (json.dumps(gather(options.runs, options.trials), indent=1) + "\n").encode())
     write_atomically(options.out, write_page(json.loads(options.json.read_text(encoding="utf-8"))).encode())
     return 0
-
-
-def train_and_evaluate(row: str, data: Path, run: Path) -> None:
-    """Both in processes of their own, if they have not been done."""
-    anybyte = (sys.executable, "-m", "anybyte")
-    if not is_finished(run):
-        before = _seconds()
-        subprocess.run(
-            [*anybyte, "train", f"small/images/{row}", "--data", data, "--out", run, "--run.threads", "1"], check=True
-        )
-        took, cost = _seconds() - before, run / "cost.json"
-        if cost.exists():  # the run was resumed
-            took += json.loads(cost.read_text())["processor_seconds"]
-        write_atomically(cost, json.dumps({"processor_seconds": round(took, 1)}).encode())
-    if not (run / "test" / "report.json").exists():
-        subprocess.run([*anybyte, "evaluate", run, "--out", run / "test"], check=True)
-
-
-def _seconds() -> float:
-    """Of a processor, by all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a training came to its end."""
-    return any(line["event"] == "end" for line in read_log(run / "log.jsonl"))
 
 
 def gather(runs: Path, trials: Sequence[Path]) -> dict[str, Any]:
@@ -112,12 +82,7 @@ def gather(runs: Path, trials: Sequence[Path]) -> dict[str, Any]:
 
 def numbers(run: Path) -> dict[str, Any]:
     """What is said of a run."""
-    if not is_finished(run):
-        raise ValueError(f"{run}: the run is not finished")
-    recipe = json.loads((run / "recipe.json").read_text())
-    report = json.loads((run / "test" / "report.json").read_text())
-    if not report["about"]["part"].startswith("test,"):
-        raise ValueError(f"{run}: measured on {report['about']['part']!r}, not on the test part")
+    recipe, report = read_finished(run)
     log = read_log(run / "log.jsonl")
     best = [line for line in log if line["event"] == "validation" and line.get("best")][-1]
     last = [line for line in log if line["event"] == "validation"][-1]
@@ -130,7 +95,7 @@ def numbers(run: Path) -> dict[str, Any]:
         "steps": last["step"],
         "epochs": last["epoch"],
         "minutes": last["minutes"],
-        "processor_minutes": json.loads((run / "cost.json").read_text())["processor_seconds"] / 60,
+        "processor_minutes": json.loads((run / COST).read_text())["processor_seconds"] / 60,
         "hardware": f"{card['hardware']}, {card['made with'].partition(', ')[2]}",
         "validation": best["accuracy"],
         "test": report["top1"],
@@ -138,20 +103,14 @@ def numbers(run: Path) -> dict[str, Any]:
     }
 
 
-def count_parameters(path: Path) -> int:
-    """Numbers in a safetensors file, of which only the head is read."""
-    with safe_open(path, framework="np") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
-
-
 def trial(run: Path) -> dict[str, Any]:
     """A short run that helped to choose the settings: what it did otherwise, and how far it came."""
     recipe = json.loads((run / "recipe.json").read_text())
     best = [line for line in read_log(run / "log.jsonl") if line["event"] == "validation"][-1]
-    stands = dict(_flatten(json.loads(json.dumps(dataclasses.asdict(get_recipe(recipe["name"]))))))
+    stands = dict(flatten(json.loads(json.dumps(dataclasses.asdict(get_recipe(recipe["name"]))))))
     differs = {
         name: value
-        for name, value in _flatten(recipe)
+        for name, value in flatten(recipe)
         if not _NOT_SETTINGS.fullmatch(name) and value != stands.get(name)
     }
     return {
@@ -161,16 +120,6 @@ def trial(run: Path) -> dict[str, Any]:
         "differs": differs,
         "validation": best["accuracy"],
     }
-
-
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a recipe by their paths."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in items:
-        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value)):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def write_page(found: dict[str, Any]) -> str:
@@ -231,7 +180,7 @@ def _results(rows: dict[str, dict[str, Any]]) -> str:
                 f"**{one['test']:.1%}** ± {error:.1%}",
             )
         )
-    return _table(heads, lines)
+    return markdown_table(heads, lines)
 
 
 def _findings(rows: dict[str, dict[str, Any]]) -> list[str]:
@@ -265,12 +214,8 @@ def _trials(trials: list[dict[str, Any]]) -> list[str]:
     return [
         "## How the settings were chosen\n",
         "By short runs, on validation files alone. A run is a whole schedule of its own length.\n",
-        _table(("recipe", "steps", "learning rate", "otherwise than the recipe", "validation"), lines),
+        markdown_table(("recipe", "steps", "learning rate", "otherwise than the recipe", "validation"), lines),
     ]
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, ["---"] * len(heads), *lines))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from finished_runs import count_parameters
 
 from anybyte.files.made import shapes
 from anybyte.files.made.entities import COUNTS, NUM_KINDS, SCENES, UNTOLD, EntityScenes
@@ -67,12 +67,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     else:
         accuracy, examples, trained_on = report["top1"], report["files"], shapes.COUNTS["train"]
         bound, baselines = shapes.ACHIEVABLE, {"one class for all": 1 / len(shapes.SHAPES)}
-    with safe_open(folder / "model" / "model.safetensors", framework="np") as tensors:
-        parameters = sum(int(np.prod(tensors.get_slice(key).get_shape())) for key in tensors.keys())  # noqa: SIM118
     return {
         "recipe": name,
         "data": recipe["data"]["path"],
-        "parameters": parameters,
+        "parameters": count_parameters(folder / "model" / "model.safetensors"),
         "seed": recipe["run"]["seed"],
         "steps": validations[-1]["step"],
         "examples": round(validations[-1]["epoch"] * trained_on),

@@ -18,13 +18,13 @@ import re
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from finished_runs import count_parameters, flatten, markdown_table
 
 from anybyte.config import DataConfig
 from anybyte.files.sources import open_splits
@@ -181,12 +181,6 @@ def read_card(path: Path) -> dict[str, str]:
     return {name: value.strip("`") for name, value in rows}
 
 
-def count_parameters(path: Path) -> int:
-    """Numbers in a safetensors file, of which only the head is read."""
-    with safe_open(path, framework="np") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
-
-
 def mean_rate(rows: Sequence[dict[str, Any]]) -> float:
     """Files a second over all steps of a log: each row stands for the steps since the one before it."""
     steps = np.diff([0, *(row["step"] for row in rows)])
@@ -225,9 +219,9 @@ def overrides(recipe: dict[str, Any]) -> list[str]:
     """The options that make the recipe of this name the one that was run; none if it is as it stands."""
     if recipe["name"] not in RECIPES:
         raise ValueError(f"the recipe {recipe['name']!r} is none of {', '.join(RECIPES)}")
-    stands = dict(_flatten(dataclasses.asdict(get_recipe(recipe["name"]))))
+    stands = dict(flatten(dataclasses.asdict(get_recipe(recipe["name"]))))
     options: list[str] = []
-    for field, value in _flatten(recipe):
+    for field, value in flatten(recipe):
         if field in _FROM_THE_RUN or _plain(stands.get(field)) == value:
             continue
         if isinstance(value, bool):
@@ -236,14 +230,6 @@ def overrides(recipe: dict[str, Any]) -> list[str]:
         else:
             options += [f"--{field}", *map(str, value if isinstance(value, list) else [value])]
     return options
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _plain(value: Any) -> Any:
@@ -294,12 +280,6 @@ def full_table(runs: Sequence[Run]) -> str:
         for run, title in zip(runs, titles(runs), strict=True)
     ]
     return markdown_table(heads, rows)
-
-
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def titles(runs: Sequence[Run]) -> list[str]:

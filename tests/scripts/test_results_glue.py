@@ -105,7 +105,7 @@ def test_the_commands(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     called: list[tuple[str, ...]] = []
-    monkeypatch.setattr(script, "_anybyte", lambda *args: called.append(args))
+    monkeypatch.setattr(script, "anybyte", lambda *args: called.append(args))
     options = ["--data", "glue", "--language", "lm", "--runs", str(tmp_path), "--rows", "single_rte", "random"]
     assert script.main(["run", *options]) == 0
     rte, random = tmp_path / "single_rte", tmp_path / "random"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +102,7 @@ def test_what_is_done_is_not_done_again(
     script: ModuleType, runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     called: list[Any] = []
-    monkeypatch.setattr(script.subprocess, "run", lambda command, check: called.append([str(part) for part in command]))
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: called.append(command))
     script.main(["run", "--data", "a.zip", "--runs", str(runs)])
     assert not called
     (runs / "conv" / "test" / "report.json").unlink()
