@@ -12,12 +12,15 @@ _HOME = {
     "ByteFormer": "anybyte.models.byteformer",
     "ByteFormerConfig": "anybyte.config",
     "ByteTokenizer": "anybyte.models.tokenizer",
+    "Client": "anybyte.deploy.client",
+    "Explanation": "anybyte.explain",
     "Perceiver": "anybyte.models.perceiver",
     "PerceiverConfig": "anybyte.config",
     "Prediction": "anybyte.predictor",
     "Predictor": "anybyte.predictor",
     "Recipe": "anybyte.config",
     "create_model": "anybyte.models.zoo",
+    "explain": "anybyte.explain",
     "list_models": "anybyte.models.zoo",
     "load": "anybyte.predictor",
     "weights": "anybyte.weights",
@@ -41,11 +44,14 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from anybyte import explain as explain
     from anybyte import weights as weights
     from anybyte.batch import ByteBatch as ByteBatch
     from anybyte.config import ByteFormerConfig as ByteFormerConfig
     from anybyte.config import PerceiverConfig as PerceiverConfig
     from anybyte.config import Recipe as Recipe
+    from anybyte.explain import Explanation as Explanation
+    from anybyte.deploy.client import Client as Client
     from anybyte.models.byteformer import ByteFormer as ByteFormer
     from anybyte.models.perceiver import Perceiver as Perceiver
     from anybyte.models.tokenizer import ByteTokenizer as ByteTokenizer

@@ -91,7 +91,23 @@ class ByteFormer(Pretrained):
     @directs
     def tokens(self, batch: ByteBatch) -> tuple[Float[Tensor, "tokens dim"], Lengths]:
         """Final tokens (normalised) of all files end to end, and how many each file has."""
-        x, counts = self.stem(batch)
+        return self.tokens_from_stem(*self.stem(batch))
+
+    @directs
+    def logits_from_stem(self, x: Float[Tensor, "tokens dim"], counts: Lengths) -> Float[Tensor, "files classes"]:
+        """Logits from what the stem made of files: all that is not linear in the embedded bytes (`anybyte.explain`)."""
+        if self.config.numerics == "corenet":
+            features = corenet_numerics.features_from_stem(self, x.view(len(counts), -1, x.shape[1]))
+        else:
+            features = mean_by_file(*self.tokens_from_stem(x, counts))
+        logits: Tensor = self.classifier(features.to(self.classifier.weight.dtype))
+        return logits
+
+    @directs
+    def tokens_from_stem(
+        self, x: Float[Tensor, "tokens dim"], counts: Lengths
+    ) -> tuple[Float[Tensor, "final dim"], Lengths]:
+        """Final tokens (normalised) from those of the stem, `counts` a file, and how many each file has then."""
         x = self._add_positions(x, counts)
         if self.config.dropout:
             x = nn.functional.dropout(x, self.config.dropout, self.training)

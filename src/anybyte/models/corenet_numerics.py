@@ -36,7 +36,6 @@ def features(model: ByteFormer, batch: ByteBatch, tap: Tap | None = None) -> Flo
     Raises:
         ValueError: a file is shorter than a kernel, or the longest has more tokens than the position table.
     """
-    tap = tap or (lambda name, value: None)
     stem, kernel = model.stem, model.config.kernel_size
     shortest = int(batch.lengths.min())
     if shortest < kernel:
@@ -44,6 +43,14 @@ def features(model: ByteFormer, batch: ByteBatch, tap: Tap | None = None) -> Flo
     padded = batch.padded()
     indices = padded.unfold(1, kernel, stem.stride)
     x = stem.tokens(indices.flatten(0, 1).to(torch.int32)).unflatten(0, indices.shape[:2])
+    return features_from_stem(model, x, tap)
+
+
+def features_from_stem(
+    model: ByteFormer, x: Float[Tensor, "files tokens dim"], tap: Tap | None = None
+) -> Float[Tensor, "files dim"]:
+    """The same from the tokens that the stem made."""
+    tap = tap or (lambda name, value: None)
     tap("conv", x)
     if model.positions is not None:
         x = x + model.positions.table(0, x.shape[1]).to(x.dtype)

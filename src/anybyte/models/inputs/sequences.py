@@ -81,10 +81,11 @@ class BytesInput(nn.Module):
         if not len(x):
             return self.stem.kernel.new_zeros(0, 1, self.num_channels), (1,), None
         tokens, counts = self.stem(x)
-        return self._arrange(tokens, counts)
+        return self.arrange(tokens, counts)
 
     @on_the_host
-    def _arrange(self, tokens: Tensor, counts: Lengths) -> tuple[Tensor, Grid, Tensor | None]:
+    def arrange(self, tokens: Tensor, counts: Lengths) -> tuple[Tensor, Grid, Tensor | None]:
+        """What `forward` gives, from the stem's tokens of all files end to end."""
         longest = int(counts.max())
         keep = None
         if (counts == longest).all():
