@@ -1,0 +1,82 @@
+// A sheet to draw on with pointer, finger or keys, and the drawing as a small grey picture.
+
+export class Sheet {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.side = 28;
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.#line(this.#place(event), this.#place(event));
+      this.last = this.#place(event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!this.last) return;
+      for (const part of event.getCoalescedEvents?.() ?? [event]) {
+        this.#line(this.last, this.#place(part));
+        this.last = this.#place(part);
+      }
+    });
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { this.last = null; });
+    canvas.addEventListener("keydown", (event) => this.#press(event));
+    this.clear();
+  }
+
+  clear() {
+    this.context.fillStyle = "#000";
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.pen = { x: this.canvas.width / 2, y: this.canvas.height / 2, isDown: false };
+    this.last = null;
+  }
+
+  /** The drawing in `side` x `side` grey pixels, each the mean of what it covers. @returns {Uint8Array} */
+  pixels() {
+    const { width } = this.canvas, { data } = this.context.getImageData(0, 0, width, width);
+    const sums = new Float64Array(this.side * this.side), counts = new Float64Array(this.side * this.side);
+    for (let y = 0; y < width; y++) {
+      for (let x = 0; x < width; x++) {
+        const place = Math.floor((y * this.side) / width) * this.side + Math.floor((x * this.side) / width);
+        sums[place] += data[4 * (y * width + x)];
+        counts[place] += 1;
+      }
+    }
+    return Uint8Array.from(sums, (sum, i) => Math.round(sum / counts[i]));
+  }
+
+  /** What the sheet says to those who do not see it. */
+  get about() {
+    const { x, y, isDown } = this.pen, step = this.canvas.width / this.side;
+    return `Pen ${isDown ? "down" : "up"}, column ${Math.floor(x / step) + 1}, row ${Math.floor(y / step) + 1}`;
+  }
+
+  #place(event) {
+    const box = this.canvas.getBoundingClientRect(), scale = this.canvas.width / box.width;
+    return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
+  }
+
+  #line(from, to) {
+    const { context } = this;
+    context.strokeStyle = "#fff";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = Math.max(22, (0.9 * this.canvas.width) / this.side); // about as thick as a pen in small pictures
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.stroke();
+  }
+
+  #press(event) {
+    const step = this.canvas.width / this.side;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step], " ": [0, 0] };
+    if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    if (event.key === " ") this.pen.isDown = !this.pen.isDown;
+    const within = (value) => Math.max(0, Math.min(this.canvas.width - 1, value));
+    const from = { ...this.pen };
+    this.pen.x = within(from.x + moves[event.key][0]);
+    this.pen.y = within(from.y + moves[event.key][1]);
+    if (this.pen.isDown) this.#line(from, this.pen);
+    this.canvas.setAttribute("aria-label", `Sheet to draw on. ${this.about}`);
+  }
+}
