@@ -4,18 +4,21 @@
     python scripts/results_flow.py test --run runs/flow_small --sets sintel_pairs.zip chairs.zip kitti.zip
     python scripts/results_flow.py page
 
-`validate` compares the sizes of the passes on large pairs that are made of pictures, for a choice that no test pair has
-a part in. `test` measures the pairs of sets with known flow: the model as its folder says, the same model before
-training, zero flow, and OpenCV's Farnebäck and DIS (`pip install opencv-python-headless`). Both add to
-docs/results/flow.json; `page` writes docs/results/flow.md from that file alone. No number on the page is typed by hand.
+`validate` compares ways to look at frames (sizes of the passes, and what is done after each) on large pairs that are
+made of pictures, for a choice that no test pair has a part in. `test` measures the pairs of sets with known flow: the
+model as its folder says, the same model before training, zero flow, and OpenCV's Farnebäck and DIS (`pip install
+opencv-python-headless`). Both add to docs/results/flow.json; `page` writes docs/results/flow.md from that file alone.
+No number on the page is typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from anybyte.config import FlowConfig, FramesConfig, MadeFlowConfig, PerceiverConfig, Recipe
-from anybyte.evaluate.flow import Estimate, PairResult, by_group, mean_metrics, pair_metrics
+from anybyte.evaluate.flow import Estimate, pair_metrics
 from anybyte.files.flow import Flow, colour_flow
 from anybyte.files.flow_made import make_pair
 from anybyte.files.flow_sets import Pair, open_flow_pairs
@@ -36,48 +39,60 @@ from anybyte.train.checkpoint import write_atomically
 from anybyte.train.progress import read_log
 from anybyte.train.settings import read_recipe
 
+sys.path.insert(0, str(Path(__file__).parent))
+from flow_page import PICTURE, SHOWN, write_page
+
 DATA = Path("docs/results/flow.json")
 PAGE = Path("docs/results/flow.md")
-PICTURE = Path("docs/results/flow_sintel.png")
-SHOWN = "clean/cave_2/frame_0002"
-"""The pair of the picture. MPI Sintel's film is CC BY 3.0, Blender Foundation."""
-
-CANDIDATES = {
-    "32, 16, 8, 4": (1 / 32, 1 / 16, 1 / 8, 1 / 4),
-    "16, 8, 4": (1 / 16, 1 / 8, 1 / 4),
-    "64, 32, 16, 8, 4": (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4),
-    "32, 32, 16, 16, 8, 8, 4, 4": (1 / 32, 1 / 32, 1 / 16, 1 / 16, 1 / 8, 1 / 8, 1 / 4, 1 / 4),
-    "32, 16, 8, 4, 2": (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2),
-    "32, 32, 16, 16, 8, 8, 4, 2": (1 / 32, 1 / 32, 1 / 16, 1 / 16, 1 / 8, 1 / 8, 1 / 4, 1 / 2),
-}
-"""Sizes of the passes, as what the sides of the frames are divided by."""
-LARGE = MadeFlowConfig(
-    size=(384, 768),
-    layers=(1, 6),
-    texture_side=1000,
-    texture_zoom=(0.4, 1.0),
-    shift=(1.0, 60.0),
-    brightness=0.1,
-    noise=0.02,
+_COARSE = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
+_TWICE = tuple(scale for scale in _COARSE for _ in range(2))
+CANDIDATES = (
+    FramesConfig(scales=_COARSE, tiles=False),
+    FramesConfig(scales=_COARSE),
+    FramesConfig(scales=_COARSE, median=7),
+    FramesConfig(scales=_COARSE, median=7, check=5),
+    FramesConfig(scales=_TWICE, median=7),
+    FramesConfig(scales=_TWICE, median=7, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2), median=7),
+    FramesConfig(scales=(*_TWICE, 1 / 2), median=7, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2, 1 / 2), median=7, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2), median=11, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2, 1.0), median=7, check=5),
 )
-"""Pairs to choose by: as large as a film's frames, with motion of up to 60 pixels."""
-_VALIDATION = 0xF10E
-METHODS = ("zero", "farneback", "dis", "untrained", "model")
-NAMES = {
-    "zero": "zero flow",
-    "farneback": "Farnebäck",
-    "dis": "DIS",
-    "untrained": "ours, before training",
-    "model": "ours",
+"""Ways to look at frames, to choose from."""
+MADE = {
+    "small": MadeFlowConfig(
+        size=(384, 512),
+        layers=(1, 6),
+        texture_side=1000,
+        texture_zoom=(0.4, 1.0),
+        shift=(0.3, 10.0),
+        rotation=3.0,
+        zoom=0.04,
+        shear=0.02,
+        bend=3.0,
+        brightness=0.1,
+        noise=0.02,
+    ),
+    "large": MadeFlowConfig(
+        size=(384, 768),
+        layers=(1, 6),
+        texture_side=1000,
+        texture_zoom=(0.4, 1.0),
+        shift=(1.0, 60.0),
+        brightness=0.1,
+        noise=0.02,
+    ),
 }
-_MILLION = 1e6
+"""Pairs to choose by: as large as a film's frames, with motion of up to 10 and 60 pixels."""
+_VALIDATION = 0xF10E
 
 
 def main(args: list[str] | None = None) -> int:
     """Chooses, measures, or writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    validate = verbs.add_parser("validate", help="compare sizes of the passes on made pairs")
+    validate = verbs.add_parser("validate", help="compare ways to look at frames on made pairs")
     validate.add_argument("--pictures", required=True, metavar="PATH", help="folder or zip of pictures")
     validate.add_argument("--pairs", type=int, default=12, metavar="N", help="how many pairs (12)")
     test = verbs.add_parser("test", help="measure pairs with known flow")
@@ -95,12 +110,14 @@ def main(args: list[str] | None = None) -> int:
         return 0
     known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     if options.verb == "validate":
-        known["validation"] = compare_scales(options.run, options.pictures, options.pairs)
+        made = {name: {"size": config.size, "motion": config.shift[1]} for name, config in MADE.items()}
+        for rows in compare_readings(options.run, options.pictures, options.pairs):
+            _write(options.json, known | {"validation": rows, "made": made})
     else:
-        for found in measure(options.run, options.sets, options.json.parent / PICTURE.name):
+        if "earlier" not in known and "pairs" in known:
+            known["earlier"] = summary_of(known["pairs"])
+        for found in measure(options.run, options.sets, options.json.parent / PICTURE):
             _write(options.json, known | found)
-        return 0
-    _write(options.json, known)
     return 0
 
 
@@ -109,21 +126,26 @@ def _write(path: Path, numbers: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
 
 
-def compare_scales(run: Path, pictures: str, count: int) -> list[dict[str, Any]]:
-    """The end-point error of each candidate on the same made pairs, before and after training."""
-    textures = open_textures(pictures, LARGE.texture_side)
-    pairs = [_as_pair(LARGE, textures, index) for index in range(count)]
-    rows = []
-    for name, method in [("zero", zero), *opencv_methods()]:
-        rows.append({"method": name, "passes": "", "epe": _mean_error(method, pairs), "pairs": count})
+def compare_readings(run: Path, pictures: str, count: int) -> Iterator[list[dict[str, Any]]]:
+    """The end-point error of each candidate on the same made pairs, before and after training; once after each row."""
+    pairs: dict[str, list[Pair]] = {}
+    for name, config in MADE.items():
+        textures = open_textures(pictures, config.texture_side)
+        pairs[name] = [_as_pair(config, textures, index) for index in range(count)]
+    rows: list[dict[str, Any]] = []
+
+    def measured(row: dict[str, Any], method: Estimate) -> list[dict[str, Any]]:
+        epe = {name: _mean_error(method, each) for name, each in pairs.items()}
+        rows.append(row | {"epe": epe, "pairs": count})
         print(rows[-1], flush=True)
+        return rows
+
+    for name, method in [("zero", zero), *opencv_methods()]:
+        yield measured({"method": name}, method)
     for stage, model in (("model", load_as(FlowPredictor, run, "cpu").model), ("untrained", untrained(run))):
-        for name, scales in CANDIDATES.items():
-            predictor = FlowPredictor(model, precision="bf16", reading=FramesConfig(scales=scales, tiles=False))
-            epe = _mean_error(estimate_of(predictor), pairs)
-            rows.append({"method": stage, "passes": name, "epe": epe, "pairs": count})
-            print(rows[-1], flush=True)
-    return rows
+        for reading in CANDIDATES:
+            predictor = FlowPredictor(model, precision="bf16", reading=reading)
+            yield measured({"method": stage, "reading": dataclasses.asdict(reading)}, estimate_of(predictor))
 
 
 def _as_pair(config: MadeFlowConfig, textures: Any, index: int) -> Pair:
@@ -235,160 +257,16 @@ def describe_run(run: Path, predictor: FlowPredictor) -> dict[str, Any]:
         "optimizer": f"{optim.optimizer.upper()} at {optim.learning_rate:g}, {optim.schedule}",
         "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
         "scales": [round(1 / scale) for scale in predictor.reading.scales],
+        "reading": dataclasses.asdict(predictor.reading),
         "validation": {"step": int(best["step"]), "epe": best["epe"], "zero_epe": best["zero_epe"]},
     }
 
 
-def write_page(numbers: Mapping[str, Any]) -> str:
-    """The page, from the numbers."""
-    sections = [_head(numbers["training"]), _by_set(numbers["pairs"]), _by_pair(numbers["pairs"])]
-    sections += [_rates(numbers["pairs"]), _choice(numbers.get("validation", [])), _commands(numbers["training"])]
-    return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _head(training: Mapping[str, Any]) -> str:
-    passes = ", ".join(f"1/{scale}" for scale in training["scales"])
-    check = training["validation"]
-    return f"""# Optical flow, small
-
-Written by `scripts/results_flow.py` from [flow.json](flow.json).
-
-A Perceiver IO of {training["parameters"] / _MILLION:.2f} million parameters (`{training["recipe"]}`), trained on pairs
-of {training["size"][0]} x {training["size"][1]} pixels that are made of 200 photographs (one of each fifth class of
-ImageNet): textured layers under affine and smooth motion, with exact flow. It has seen no frame of the sets below, nor
-any real flow: {training["examples"]:,} examples in {training["steps"]:,} steps, {training["minutes"]:.0f} minutes,
-seed {training["seed"]}, {training["optimizer"]}. Hardware: 2 cores of an AMD EPYC (Zen 4), shared with other work; one
-thread; torch 2.13 CPU. The weights are those of step {check["step"]:,}, where the error on made pairs was
-{check["epe"]:.2f} pixels (zero flow: {check["zero_epe"]:.2f}).
-
-In use it takes passes over frames at {passes} of their size; each one warps the second frame by the flow so far and
-adds what is left. The model does not begin with random weights: it compares pixels of both frames from the start
-(`initialisation="matching"`, `models/starts/matching.py`). How much that is worth, and how much is learnt, is told
-apart below: "ours, before training" is the same model, with the same passes, after no step. The model met the pairs
-below once, after everything was chosen on made pairs; what zero flow and OpenCV's methods make of them was known
-before."""
-
-
-def _methods(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [name for name in METHODS if all(name in pair["metrics"] for pair in pairs)]
-
-
-def _groups(pairs: Sequence[Mapping[str, Any]], method: str) -> dict[str, dict[str, float]]:
-    results = [PairResult(pair["name"], pair["set"], pair["metrics"][method]) for pair in pairs]
-    return {group: mean_metrics(of) for group, of in by_group(results).items()}
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _by_set(pairs: Sequence[Mapping[str, Any]]) -> str:
-    methods = _methods(pairs)
-    means = {method: _groups(pairs, method) for method in methods}
-    rows = [
-        [group, str(sum(pair["set"] == group for pair in pairs)), *(f"{means[m][group]['epe']:.2f}" for m in methods)]
-        for group in means[methods[0]]
-    ]
-    every = [[pair["metrics"][method]["epe"] for pair in pairs] for method in methods]
-    rows.append(["**all pairs**", str(len(pairs)), *(f"**{np.mean(each):.2f}**" for each in every)])
-    seconds = [np.median([pair["metrics"][method]["seconds"] for pair in pairs]) for method in methods]
-    rows.append(["processor seconds a pair (median)", "", *(f"{each:.2f}" for each in seconds)])
-    text = "End-point error in pixels, the mean over the pairs of each set; less is better."
-    return f"## By set\n\n{text}\n\n{_table(['set', 'pairs', *(NAMES[m] for m in methods)], rows)}\n\n{_verdict(pairs)}"
-
-
-def _verdict(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """What the numbers say, in a sentence each."""
-
-    def better(than: str, among: Callable[[str], bool] = lambda group: True) -> str:
-        chosen = [pair["metrics"] for pair in pairs if among(pair["set"])]
-        return f"{sum(each['model']['epe'] < each[than]['epe'] for each in chosen)} of {len(chosen)}"
-
-    mean = {name: np.mean([pair["metrics"][name]["epe"] for pair in pairs]) for name in _methods(pairs)}
-    lines = [
-        f"- Better than zero flow on {better('zero', lambda group: group.startswith('sintel'))} pairs of Sintel, "
-        f"{better('zero', lambda group: group == 'chairs')} of FlyingChairs and "
-        f"{better('zero', lambda group: group == 'kitti')} of KITTI."
-    ]
-    for name in ("farneback", "dis", "untrained"):
-        if name in mean:
-            less = mean["model"] < mean[name]
-            lines.append(
-                f"- {'Better' if less else 'Worse'} than {NAMES[name].removeprefix('ours, ')} on average over all "
-                f"pairs ({mean['model']:.2f} and {mean[name]:.2f} pixels), and better on {better(name)} pairs."
-            )
-    return "\n".join(lines).replace("than before training", "than the same model before training")
-
-
-def _by_pair(pairs: Sequence[Mapping[str, Any]]) -> str:
-    methods = _methods(pairs)
-    rows = [[pair["name"], *(f"{pair['metrics'][m]['epe']:.2f}" for m in methods)] for pair in pairs]
-    picture = (
-        f"![A frame, the true flow, Farnebäck's and ours]({PICTURE.name})\n\n"
-        f"`{SHOWN}`: the first frame and the true flow; below, Farnebäck's flow and ours. The hue says where to, the "
-        "saturation how far. Frame: Sintel, © Blender Foundation, durian.blender.org, "
-        "[CC BY 3.0](https://creativecommons.org/licenses/by/3.0/); made smaller here."
-    )
-    table = _table(["pair", *(NAMES[m] for m in methods)], rows)
-    picture += (
-        " Our flow has stripes along both axes. Their cause was not looked for; the Fourier positions are the suspect, "
-        "since frames are read whole here and are larger than those of training."
-    )
-    return f"## By pair\n\nEnd-point error in pixels.\n\n{table}\n\n{picture}"
-
-
-def _rates(pairs: Sequence[Mapping[str, Any]]) -> str:
-    rows = []
-    for method in _methods(pairs):
-        for group, means in _groups(pairs, method).items():
-            if method in ("farneback", "dis", "model"):
-                shares = (f"{100 * means[key]:.1f}%" for key in ("over_1", "over_3", "over_5", "fl"))
-                seen = f"{means['epe_seen']:.2f}" if "epe_seen" in means else ""
-                hidden = f"{means['epe_hidden']:.2f}" if "epe_hidden" in means else ""
-                rows.append([group, NAMES[method], *shares, seen, hidden])
-    rows.sort(key=lambda row: row[0])
-    head = ["set", "method", "> 1 px", "> 3 px", "> 5 px", "Fl", "error where seen", "where hidden"]
-    text = (
-        "Shares of the pixels that are off by more than so much; Fl: by more than 3 pixels and 5% of the true length. "
-        "The error is split where a set says, for all of its pairs, which pixels the second frame shows."
-    )
-    return f"## Outliers\n\n{text}\n\n{_table(head, rows)}"
-
-
-def _choice(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return ""
-    passes = list(dict.fromkeys(row["passes"] for row in rows if row["passes"]))
-    error = {(row["method"], row["passes"]): f"{row['epe']:.2f}" for row in rows}
-    lines = [
-        [f"ours, 1/({each})", *(error.get((stage, each), "") for stage in ("untrained", "model"))] for each in passes
-    ]
-    lines += [[NAMES[row["method"]], "", f"{row['epe']:.2f}"] for row in rows if not row["passes"]]
-    text = (
-        f"The sizes of the passes were chosen on {rows[0]['pairs']} pairs of {LARGE.size[0]} x {LARGE.size[1]} pixels "
-        "that are made of the same photographs, "
-        f"with layers that move by up to {LARGE.shift[1]:g} pixels. End-point error:"
-    )
-    missing = len(CANDIDATES) - len(passes)
-    if missing:
-        text += (
-            f" {missing} of the {len(CANDIDATES)} lists of sizes were not measured; nor were tiles instead of whole "
-        )
-        text += "frames."
-    return f"## How the passes were chosen\n\n{text}\n\n{_table(['sizes', 'before training', 'after'], lines)}"
-
-
-def _commands(training: Mapping[str, Any]) -> str:
-    scales = ",".join(f"{1 / scale:g}" for scale in training["scales"])
-    return f"""## Again
-
-    anybyte train {training["recipe"]} --data pictures.zip --out runs/flow_small --run.threads 1
-    python scripts/results_flow.py validate --run runs/flow_small --pictures pictures.zip
-    python scripts/results_flow.py test --run runs/flow_small --sets sintel_pairs.zip flying_chairs.zip kitti_pair.zip
-    python scripts/results_flow.py page
-    anybyte evaluate runs/flow_small --data sintel_pairs.zip
-    anybyte flow frame1.png frame2.png -o flow.png --model runs/flow_small --scales {scales}"""
+def summary_of(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """What is kept of a model's numbers when another takes its place."""
+    errors = [(pair["metrics"]["model"]["epe"], pair["metrics"]["zero"]["epe"]) for pair in pairs]
+    better = sum(ours < zero for ours, zero in errors)
+    return {"pairs": len(pairs), "epe": float(np.mean([ours for ours, _ in errors])), "better": better}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from anybyte.models.passes import (
     flow_as_read,
     flow_by_passes,
     frames_reading,
+    median_flow,
+    misfit,
     overlap_of,
     resize_flow,
     resize_frames,
@@ -82,13 +84,67 @@ def test_a_pass_may_be_by_tiles_or_over_the_whole() -> None:
 
     frames = torch.rand(1, 2, 20, 40, 3)
     flow_as_read(still, frames, FramesConfig(scales=(0.5, 1.0)), (16, 24))
-    assert set(seen) == {(16, 24)}
-    assert len(seen) == 1 + 4
+    assert seen == [(10, 20)] + [(16, 24)] * 4  # frames made smaller than a tile are read as they are
+    seen.clear()
+    flow_as_read(still, frames[:, :, :8], FramesConfig(), (16, 24))
+    assert set(seen) == {(16, 24)}  # in one pass they are padded, as the paper's model wants it
     seen.clear()
     flow_as_read(still, frames, FramesConfig(scales=(0.5, 1.0), tiles=False), (16, 24))
     assert seen == [(10, 20), (20, 40)]
     with pytest.raises(ValueError, match="smaller than a tile"):
         flow_as_read(still, frames, FramesConfig(scales=(0.5,)), (16, 24), "refuse")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (40, 21)])
+@pytest.mark.parametrize("side", [3, 5])
+def test_the_median_is_that_of_the_square_around(size: tuple[int, int], side: int) -> None:
+    flow = torch.randn(2, *size, 2, generator=torch.Generator().manual_seed(side))
+    found, half = median_flow(flow, side), side // 2
+    assert found.shape == flow.shape
+    for y, x in ((0, 0), (size[0] // 2, size[1] // 2), (size[0] - 1, size[1] - 1)):
+        rows = [min(max(y + step, 0), size[0] - 1) for step in range(-half, half + 1)]
+        columns = [min(max(x + step, 0), size[1] - 1) for step in range(-half, half + 1)]
+        around = flow[:, rows][:, :, columns].flatten(1, 2)
+        torch.testing.assert_close(found[:, y, x], around.median(dim=1).values, atol=0, rtol=0)
+    assert median_flow(flow, 1) is flow
+
+
+def test_what_few_pixels_say_does_not_last() -> None:
+    def one_is_wrong(frames: Tensor) -> Tensor:
+        flow = torch.ones(*frames[:, 0].shape[:3], 2)
+        flow[:, 4, 5] = 99
+        return flow
+
+    frames = torch.zeros(1, 2, 9, 12, 3)
+    assert flow_by_passes(one_is_wrong, frames, (1.0,)).max() == 99
+    assert flow_by_passes(one_is_wrong, frames, (1.0,), median=3).unique().tolist() == [1]
+
+
+def test_frames_fit_whatever_their_brightness() -> None:
+    frame = torch.rand(1, 16, 20, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(misfit(frame, frame + 0.3, 5), torch.zeros(1, 16, 20), atol=1e-6, rtol=0)
+    other = frame.clone()
+    other[0, 8, 10] += 1
+    differs = misfit(frame, other, 5)
+    assert differs[0, 8, 10] > 0.01
+    assert differs[0, 0, 0] == 0
+    assert float(differs[0, 8, 10]) > float(differs[0, 8, 14])
+
+
+def test_a_pass_that_makes_things_worse_is_dropped() -> None:
+    """A frame that moves by two pixels; the estimate knows that on the left and is wrong on the right."""
+    frame = torch.rand(1, 24, 40, 3, generator=torch.Generator().manual_seed(1))
+    frames = torch.stack([frame, torch.roll(frame, 2, dims=2)], dim=1)
+    answer = torch.zeros(1, 24, 40, 2)
+    answer[:, :, :20, 0] = 2
+    answer[:, :, 20:, 1] = 3
+    flow = flow_by_passes(lambda _: answer, frames, (1.0,), check=5)
+    assert flow[0, :, 4:16, 0].eq(2).all()
+    share = flow[0, :, 24:, 1].eq(0).float().mean()
+    assert share > 0.4  # nothing fits there: which of the two answers fits better is left to chance
+    still = torch.stack([frame, frame], dim=1)
+    assert not flow_by_passes(lambda _: answer, still, (1.0, 1.0), check=5).any()
+    assert flow_by_passes(lambda _: answer, still, (1.0,)).any()
 
 
 def test_a_folder_keeps_how_frames_are_read(tmp_path: Path) -> None:
@@ -99,7 +155,7 @@ def test_a_folder_keeps_how_frames_are_read(tmp_path: Path) -> None:
     assert overlap_of((368, 496)) == 20
     model.save_pretrained(tmp_path)
     assert frames_reading(tmp_path) == FramesConfig()
-    reading = FramesConfig(scales=(0.25, 0.5), tiles=False)
+    reading = FramesConfig(scales=(0.25, 0.5), tiles=False, median=5, check=3)
     model.save_pretrained(tmp_path, reading=reading)
     assert frames_reading(tmp_path) == reading
     model.save_pretrained(tmp_path, reading=ReadingConfig(format="png"))

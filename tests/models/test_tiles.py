@@ -15,7 +15,7 @@ from torch import Tensor
 from anybyte.config import FlowInputConfig, FourierPositionsConfig
 from anybyte.models.inputs import frame_patches
 from anybyte.models.positions import fourier_features
-from anybyte.models.tiles import OVERLAP, flow_by_tiles, tile_grid, tile_weights, tiles_of
+from anybyte.models.tiles import OVERLAP, fitted, flow_by_tiles, tile_grid, tile_weights, tiles_of
 from tests.models.perceivers import small
 
 TILE = (368, 496)
@@ -103,6 +103,24 @@ def test_no_tile_is_computed_twice_and_none_is_larger(size: tuple[int, int], cou
     assert seen == [(1, 2, 24, 32, 3)] * count
 
 
+@pytest.mark.parametrize(
+    ("size", "seen"), [((24, 32), {(24, 32)}), ((10, 20), {(10, 20)}), ((10, 50), {(10, 32)}), ((40, 7), {(24, 7)})]
+)
+def test_tiles_may_be_as_small_as_the_frame(size: tuple[int, int], seen: set[tuple[int, int]]) -> None:
+    sizes = set()
+
+    def estimate(frames: Tensor) -> Tensor:
+        sizes.add(tuple(frames.shape[2:4]))
+        return frame_like(frames)
+
+    frames = torch.rand(1, 2, *size, 3)
+    torch.testing.assert_close(flow_by_tiles(estimate, frames, (24, 32), 10, "whole"), frames[:, 0, ..., :2])
+    assert sizes == seen
+    tile, overlap = fitted((24, 32), 10, *size)
+    assert {tile} == seen
+    assert overlap <= min(tile) // 2
+
+
 def test_seams_are_smooth() -> None:
     """Tiles that disagree by one pixel of flow blend in steps of a 21st, where the frame's own edge is not near."""
     answers = iter(range(100))
@@ -127,7 +145,7 @@ def test_mistakes_are_named() -> None:
     frames = torch.zeros(1, 2, 20, 40, 3)
     with pytest.raises(ValueError, match=r"20x40 pixels \(height x width\) is smaller than a tile of 24x32"):
         flow_by_tiles(frame_like, frames, (24, 32), 4, "refuse")
-    with pytest.raises(ValueError, match="small is 'crop', expected 'pad' or 'refuse'"):
+    with pytest.raises(ValueError, match="small is 'crop', expected 'pad', 'refuse' or 'whole'"):
         flow_by_tiles(frame_like, frames, (24, 32), 4, "crop")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="overlap by 0 to 23 of them, not 24"):
         flow_by_tiles(frame_like, frames, (24, 32), 24)

@@ -11,6 +11,7 @@ import pytest
 from anybyte.files.flow import Flow
 from anybyte.files.flow_sets import Pair
 from scripts import results_flow
+from scripts.flow_page import write_page
 
 TRAINING = {
     "recipe": "small/flow",
@@ -22,6 +23,7 @@ TRAINING = {
     "optimizer": "LAMB at 0.003, cosine",
     "parameters": 187_000,
     "scales": [32, 16],
+    "reading": {"kind": "frames", "scales": [1 / 32, 1 / 16], "tiles": True, "median": 7, "check": 5},
     "validation": {"step": 1400, "epe": 1.25, "zero_epe": 2.5},
 }
 
@@ -57,19 +59,34 @@ def test_the_page_says_what_the_numbers_say(tmp_path: Path) -> None:
     assert "Worse than Farnebäck on average over all pairs (4.33 and 3.83 pixels), and better on 2 of 3 pairs." in text
     assert "Better than the same model before training on average" in text
     assert "6,000 examples in 1,500 steps, 31 minutes" in text
-    assert "How the passes were chosen" not in text
+    assert "over frames at 1/32, 1/16 of their size" in text
+    assert "a median of 7 x 7" in text
+    assert "over 5 x 5 pixels" in text
+    assert "The model met the pairs below once" in text
+    assert "How it was chosen" not in text
 
 
-def test_the_choice_of_passes_is_shown() -> None:
-    rows = [
-        {"method": method, "passes": "16, 8", "epe": epe, "pairs": 8}
+def test_the_page_says_that_pairs_were_looked_at_before() -> None:
+    earlier = results_flow.summary_of(NUMBERS["pairs"])  # type: ignore[arg-type]
+    assert earlier == {"pairs": 3, "epe": pytest.approx(13 / 3), "better": 2}
+    text = " ".join(write_page(NUMBERS | {"earlier": earlier}).split())
+    assert "second look at the pairs below" in text
+    assert "was off by 4.33 pixels on average; it was better than zero flow on 2 of 3" in text
+
+
+def test_the_choice_is_shown() -> None:
+    reading = {"kind": "frames", "scales": [1 / 16, 1 / 8], "tiles": True, "median": 5, "check": None}
+    rows: list[dict[str, object]] = [
+        {"method": method, "reading": reading, "epe": {"small": epe, "large": 4 * epe}, "pairs": 8}
         for method, epe in (("model", 3.0), ("untrained", 5.0))
     ]
-    rows.append({"method": "zero", "passes": "", "epe": 12.0, "pairs": 8})
-    text = results_flow.write_page(NUMBERS | {"validation": rows})
-    assert "| ours, 1/(16, 8) | 5.00 | 3.00 |" in text
-    assert "| zero flow |  | 12.00 |" in text
-    assert "were chosen on 8 pairs of 384 x 768 pixels" in text
+    rows.append({"method": "zero", "epe": {"small": 6.0, "large": 30.0}, "pairs": 8})
+    made = {"small": {"size": [10, 20], "motion": 10.0}, "large": {"size": [30, 40], "motion": 60.0}}
+    text = write_page(NUMBERS | {"validation": rows, "made": made})
+    assert "| 1/(16, 8), tiles, median 5 | 5.00 | 20.00 | 3.00 | 12.00 |" in text
+    assert "| zero flow |  |  | 6.00 | 30.00 |" in text
+    assert "chosen on 2 times 8 pairs of 10 x 20 and 30 x 40 pixels" in text
+    assert "move by up to 10 and 60 pixels" in text
 
 
 def test_the_picture_is_two_by_two() -> None:

@@ -109,6 +109,55 @@ def test_a_pass_at_half_the_size_learns_half_the_flow() -> None:
     assert loss.item() / count == pytest.approx(3, rel=1e-4)
 
 
+def test_the_last_pass_learns_from_tiles_and_those_before_are_by_tiles() -> None:
+    """The known flow of a tile is that of its place: a model that reads the place off the frames is never wrong."""
+
+    class Place(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[tuple[int, ...]] = []
+
+        def forward(self, frames: Tensor) -> Tensor:
+            self.seen.append(tuple(frames.shape))
+            return frames[:, 0, ..., :2]
+
+    flow = np.random.default_rng(0).normal(size=(3, 10, 14, 2)).astype(np.float32)
+    samples = [sample(each) for each in flow]
+    for each in samples:
+        each.data["frames"][0, ..., :2] = each.label["flow"]
+    task, model = FlowTask(FlowConfig(), scale=1.0, tile=(6, 8)), Place()
+    frames, targets = task.collate(samples)
+    loss, count = task.loss(model, frames, targets)
+    assert model.seen == [(3, 2, 6, 8, 3)]
+    assert count == 3 * 6 * 8
+    assert loss.item() / count == pytest.approx(1e-3)  # the root of what keeps the gradient finite
+    model.seen.clear()
+    task = FlowTask(FlowConfig(passes=((0.5, 1.0),)), tile=(6, 8))
+    task.loss(model, frames, targets)
+    assert model.seen == [(3, 2, 5, 7, 3), (3, 2, 6, 8, 3)]  # frames made smaller than a tile are read whole
+
+
+def test_passes_in_training_are_those_in_use() -> None:
+    """After a median of three, one wrong pixel of the first pass is nothing that the second has to mend."""
+
+    class Wrong(Constant):
+        def forward(self, frames: Tensor) -> Tensor:
+            first = not self.seen
+            flow = super().forward(frames).clone()
+            if first:
+                flow[:, 4, 5] = 50
+            return flow
+
+    frames, targets = FlowTask(FlowConfig()).collate([sample(np.tile([4.0, 0.0], (8, 12, 1)))])
+    losses = []
+    for median in (1, 3):
+        task = FlowTask(FlowConfig(passes=((1.0, 1.0),)), scale=1.0, median=median)
+        loss, count = task.loss(Wrong(2, 0), frames, targets)
+        losses.append(loss.item() / count)
+    assert losses[1] == pytest.approx(1e-3)
+    assert losses[0] > 0.5
+
+
 def test_each_step_draws_its_passes_and_the_last_are_measured() -> None:
     task = FlowTask(FlowConfig(passes=((1.0,), (0.5,), (0.5, 1.0))))
     frames, targets = task.collate([sample(np.zeros((8, 12, 2)))])

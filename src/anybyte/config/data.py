@@ -231,7 +231,13 @@ class FramesConfig:
     warped by the flow so far (models/passes.py). The paper's model takes one pass over frames as they are."""
     tiles: bool = True
     """Whether frames are read by overlapping tiles of the size that the model is made for, as in the paper, or as a
-    whole, whatever their size."""
+    whole, whatever their size. In several passes, frames made smaller than a tile are read as they are."""
+    median: int = 1
+    """After each pass the flow at each pixel becomes the median over the square of this many pixels a side around it,
+    for each axis alone: what few pixels say does not lead the next pass astray. Odd; 1: it stays."""
+    check: int | None = None
+    """A pass changes the flow only where the second frame, warped by it, then differs less from the first, over the
+    square of this many pixels a side: a classical check, in which nothing learnt takes part. Odd; None: no check."""
 
 
 AnyReadingConfig = ReadingConfig | PixelsConfig | SoundConfig | ClipConfig | PointsConfig | FramesConfig

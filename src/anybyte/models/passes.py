@@ -19,12 +19,21 @@ from anybyte.config import FlowInputConfig, FramesConfig, PerceiverConfig
 from anybyte.models.pretrained import READING, read_reading
 from anybyte.models.tiles import OVERLAP, Small, flow_by_tiles
 
+_BAND = 16
+"""Rows of a flow that are filtered at once."""
+_SURROUND = 7
+"""Side of the squares whose mean brightness is taken off before frames are compared."""
+
 Estimate = Callable[[Tensor], Tensor]
 """Flow [batch, height, width, 2] in pixels of frames [batch, 2, height, width, 3]."""
 
 
 def flow_by_passes(
-    estimate: Estimate, frames: Float[Tensor, "batch 2 height width 3"], scales: Sequence[float]
+    estimate: Estimate,
+    frames: Float[Tensor, "batch 2 height width 3"],
+    scales: Sequence[float],
+    median: int = 1,
+    check: int | None = None,
 ) -> Float[Tensor, "batch height width 2"]:
     """The flow of frames, in their own pixels, after a pass at each of the scales.
 
@@ -32,6 +41,9 @@ def flow_by_passes(
         estimate: one pass.
         frames: of any size.
         scales: size of the frames of each pass, relative to `frames`; equal ones in a row refine.
+        median: side of the filter after each pass, see `median_flow`.
+        check: side of the squares in which the answer of a pass must fit better than what was there before it, see
+            `misfit`; it is dropped elsewhere. None: it is kept everywhere.
     """
     height, width = frames.shape[2:4]
     flow: Tensor | None = None
@@ -39,10 +51,16 @@ def flow_by_passes(
         size = scaled(height, width, scale)
         small = resize_frames(frames, size)
         if flow is None:
-            flow = estimate(small)
-            continue
-        flow = resize_flow(flow, size)
-        flow = flow + estimate(torch.stack([small[:, 0], warp(small[:, 1], flow)], dim=1))
+            before, warped = torch.zeros(len(frames), *size, 2, device=frames.device), small[:, 1]
+            flow = median_flow(estimate(small), median)
+        else:
+            before = resize_flow(flow, size)
+            warped = warp(small[:, 1], before)
+            flow = median_flow(before + estimate(torch.stack([small[:, 0], warped], dim=1)), median)
+        if check is not None:
+            after = warp(small[:, 1], flow)
+            better = misfit(small[:, 0], after, check) < misfit(small[:, 0], warped, check)
+            flow = median_flow(torch.where(better[..., None], flow, before), median)
     if flow is None:
         raise ValueError("scales is empty: flow takes one pass at least")
     return resize_flow(flow, (height, width))
@@ -62,16 +80,24 @@ def flow_as_read(
         frames: in [-1, 1].
         reading: sizes of the passes, and whether each is by tiles.
         tile: height and width that the model is made for.
-        small: what to do with frames smaller than a tile, where there are tiles; see `flow_by_tiles`.
+        small: what to do with frames smaller than a tile, where there are tiles; see `flow_by_tiles`. Where passes make
+            frames smaller than a tile, `pad` is `whole`: nothing that moves is beside them in training either.
 
     Raises:
         ValueError: frames are smaller than a tile and `small` is `refuse`.
     """
 
+    small = small_of(reading, small)
+
     def one_pass(frames: Tensor) -> Tensor:
         return flow_by_tiles(estimate, frames, tile, overlap_of(tile), small) if reading.tiles else estimate(frames)
 
-    return flow_by_passes(one_pass, frames, reading.scales)
+    return flow_by_passes(one_pass, frames, reading.scales, reading.median, reading.check)
+
+
+def small_of(reading: FramesConfig, small: Small) -> Small:
+    """What is done with frames smaller than a tile in passes such as these, where `small` was asked for."""
+    return "whole" if small == "pad" and reading.scales != (1.0,) else small
 
 
 def tile_of(config: PerceiverConfig) -> tuple[int, int]:
@@ -127,6 +153,41 @@ def resize_flow(flow: Float[Tensor, "batch height width 2"], size: tuple[int, in
         return flow
     resized: Tensor = F.interpolate(flow.movedim(-1, 1), size=size, mode="bilinear", align_corners=False).movedim(1, -1)
     return resized * resized.new_tensor([size[1] / width, size[0] / height])
+
+
+def median_flow(flow: Float[Tensor, "batch height width 2"], side: int) -> Float[Tensor, "batch height width 2"]:
+    """The median of each component over the square around each pixel, `side` pixels a side; edges are repeated."""
+    if side == 1:
+        return flow
+    height, width = flow.shape[1:3]
+    padded = F.pad(flow.movedim(-1, 1), [side // 2] * 4, mode="replicate").movedim(1, -1)
+    # Row by row, since the squares of all pixels take `side` squared times the memory of a flow.
+    bands = [
+        torch.stack(
+            [
+                padded[:, y + dy : y + dy + min(_BAND, height - y), dx : dx + width]
+                for dy in range(side)
+                for dx in range(side)
+            ]
+        )
+        .median(dim=0)
+        .values
+        for y in range(0, height, _BAND)
+    ]
+    return torch.cat(bands, dim=1)
+
+
+def misfit(
+    first: Float[Tensor, "batch height width 3"], second: Float[Tensor, "batch height width 3"], side: int
+) -> Float[Tensor, "batch height width"]:
+    """How much two frames differ over the square around each pixel, whatever the brightness around it in each."""
+    one, other = ((x := frame.movedim(-1, 1)) - _mean_around(x, _SURROUND) for frame in (first, second))
+    return _mean_around((one - other).abs().mean(dim=1, keepdim=True), side)[:, 0]
+
+
+def _mean_around(x: Float[Tensor, "batch channels height width"], side: int) -> Float[Tensor, "batch channels h w"]:
+    """Means over squares; edges are repeated."""
+    return F.avg_pool2d(F.pad(x, [side // 2] * 4, mode="replicate"), side, stride=1)
 
 
 def warp(

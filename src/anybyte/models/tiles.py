@@ -7,7 +7,7 @@ mean, weighted by the distance to the edge of each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 OVERLAP = 20
 """Pixels that neighbouring tiles share, at least; DeepMind's choice."""
 
-Small: TypeAlias = Literal["pad", "refuse"]
+Small: TypeAlias = Literal["pad", "refuse", "whole"]
 
 
 def tile_grid(height: int, width: int, tile: tuple[int, int], overlap: int = OVERLAP) -> list[tuple[int, int]]:
@@ -54,6 +54,12 @@ def tiles_of(height: int, width: int, tile: tuple[int, int], overlap: int = OVER
     return list(dict.fromkeys(inside))
 
 
+def fitted(tile: tuple[int, int], overlap: int, height: int, width: int) -> tuple[tuple[int, int], int]:
+    """A tile that is nowhere larger than a frame, and an overlap of at most half of its short side."""
+    tile = (min(tile[0], height), min(tile[1], width))
+    return tile, min(overlap, min(tile) // 2)
+
+
 def tile_weights(tile: tuple[int, int]) -> Float[Tensor, "height width"]:
     """The weight of each pixel of a tile: its distance to the nearest edge, 1 at the edge itself."""
     rows, columns = (torch.minimum(torch.arange(1, n + 1), torch.arange(n, 0, -1)) for n in tile)
@@ -76,14 +82,16 @@ def flow_by_tiles(
         tile: height and width.
         small: what to do with frames smaller than a tile. `pad` puts zeros below and on the right, which is grey in
             [-1, 1] and what the model's own patches are padded with; the flow there is dropped. `refuse` does as
-            DeepMind's code, which has no answer for such frames.
+            DeepMind's code, which has no answer for such frames. `whole` makes tiles as small as the frames.
 
     Raises:
         ValueError: the frames are smaller than a tile and `small` is `refuse`.
     """
-    if small not in ("pad", "refuse"):
-        raise ValueError(f"small is {small!r}, expected 'pad' or 'refuse'")
+    if small not in get_args(Small):
+        raise ValueError(f"small is {small!r}, expected 'pad', 'refuse' or 'whole'")
     height, width = frames.shape[2:4]
+    if small == "whole":
+        tile, overlap = fitted(tile, overlap, height, width)
     if small == "pad":
         frames = F.pad(frames, (0, 0, 0, max(0, tile[1] - width), 0, max(0, tile[0] - height)))
     corners = tiles_of(frames.shape[2], frames.shape[3], tile, overlap)

@@ -20,9 +20,9 @@ from anybyte.config import FramesConfig
 from anybyte.files.flow import Flow
 from anybyte.files.media import Image, decode
 from anybyte.files.orientation import orientation_of, upright
-from anybyte.models.passes import flow_as_read, overlap_of, scaled, tile_of
+from anybyte.models.passes import flow_as_read, overlap_of, scaled, small_of, tile_of
 from anybyte.models.perceiver import Perceiver
-from anybyte.models.tiles import Small, tiles_of
+from anybyte.models.tiles import Small, fitted, tiles_of
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
 from anybyte.reading.frames import check_frames
 
@@ -64,7 +64,7 @@ class FlowPredictor(Compute):
                 orientation says.
             b: the next one, of the same size.
             small: what to do with pictures smaller than a tile: `pad` them with grey, or `refuse`. Without tiles they
-                may have any size.
+                may have any size, and in several passes they are not padded.
             progress: is called with the number of steps done, and of all.
 
         Returns:
@@ -77,23 +77,22 @@ class FlowPredictor(Compute):
         first, second = load_pair(a, b)
         frames = torch.from_numpy(np.stack([first, second]))[None].float() / 255 * 2 - 1
 
-        with self.running(), watched(self.model, self._pieces(*first.shape[:2]), progress):
+        with self.running(), watched(self.model, self._pieces(*first.shape[:2], small), progress):
             vectors = flow_as_read(self._tile, frames, self.reading, self.tile, small)
         return Flow(vectors[0].numpy())
 
-    def tiles(self, height: int, width: int) -> int:
-        """Tiles that one pass over frames of this size takes."""
-        return len(tiles_of(max(height, self.tile[0]), max(width, self.tile[1]), self.tile, self.overlap))
-
-    def _pieces(self, height: int, width: int) -> list[int]:
+    def _pieces(self, height: int, width: int, small: Small = "pad") -> list[int]:
         """Pieces that are decoded, for each time that the model is called."""
         pieces = []
         for scale in self.reading.scales:
             size = scaled(height, width, scale)
+            tile, overlap = size, 0
             if self.reading.tiles:
-                pieces += [-(-self.tile[0] * self.tile[1] // self.piece)] * self.tiles(*size)
-            else:
-                pieces.append(-(-size[0] * size[1] // self.piece))
+                tile, overlap = self.tile, self.overlap
+                if small_of(self.reading, small) == "whole":
+                    tile, overlap = fitted(tile, overlap, *size)
+            count = len(tiles_of(max(size[0], tile[0]), max(size[1], tile[1]), tile, overlap))
+            pieces += [-(-tile[0] * tile[1] // self.piece)] * count
         return pieces
 
     def _tile(self, frames: Tensor) -> Tensor:

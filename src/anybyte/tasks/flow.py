@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,11 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anybyte.config import FlowConfig, MadeFlowConfig
+from anybyte.config import FlowConfig, FramesConfig, MadeFlowConfig
 from anybyte.files.flow_made import MadePair, make_pair
 from anybyte.files.flow_sets import FlowPairs
 from anybyte.files.textures import Textures
-from anybyte.models.passes import flow_by_passes, resize_flow, resize_frames, scaled, warp
+from anybyte.models.passes import flow_as_read, resize_flow, resize_frames, scaled, warp
 from anybyte.tasks import Sample
 
 RATES = (1, 3, 5)
@@ -137,18 +138,29 @@ class FlowTask:
     Args:
         config: what a step learns.
         scale: pixels of a unit of flow, in which the loss is.
+        tile: height and width of what the model reads at once: the passes before the last one are by tiles of this
+            size, and the last one learns from a tile of each pair, at random. None: frames are read whole.
+        median, check: what is done after each pass (`FramesConfig`).
 
     Raises:
         ValueError: there is no pass to learn, or a size of frames is not positive.
     """
 
-    def __init__(self, config: FlowConfig, scale: float = 20.0) -> None:
+    def __init__(
+        self,
+        config: FlowConfig,
+        scale: float = 20.0,
+        tile: tuple[int, int] | None = None,
+        median: int = 1,
+        check: int | None = None,
+    ) -> None:
         if not config.passes or not all(config.passes):
             raise ValueError("task.passes is empty: flow takes one pass at least")
         for size in (size for chain in config.passes for size in chain):
             if not 0 < size <= 1:
                 raise ValueError(f"task.passes are sizes above 0 and up to 1, got {size:g}")
-        self.config, self.scale = config, scale
+        self.config, self.scale, self.tile = config, scale, tile
+        self.reading = FramesConfig(tiles=tile is not None, median=median, check=check)
 
     def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, dict[str, Tensor]]:
         """Frames [batch, 2, H, W, 3] in [-1, 1]; flow [batch, H, W, 2] and where it is known.
@@ -180,7 +192,7 @@ class FlowTask:
         return (error * known).sum() / self.scale, int(known.sum())
 
     def _last_pass(
-        self, model: nn.Module, inputs: Tensor, targets: dict[str, Tensor], chain: Sequence[float]
+        self, model: nn.Module, inputs: Tensor, targets: dict[str, Tensor], chain: tuple[float, ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the last pass of a chain reads, and should answer and where."""
         size = scaled(inputs.shape[2], inputs.shape[3], chain[-1])
@@ -192,14 +204,19 @@ class FlowTask:
             known = shrunk[:, 0] > 1 - _SMALL
         if len(chain) > 1:
             with torch.no_grad():
-                so_far = resize_flow(flow_by_passes(lambda x: model(x).float(), inputs, chain[:-1]), size)
+                so_far = resize_flow(self._flow(model, inputs, chain[:-1]), size)
             frames = torch.stack([frames[:, 0], warp(frames[:, 1], so_far)], dim=1)
             flow = flow - so_far
-        return frames, flow, known
+        return (frames, flow, known) if self.tile is None else _random_tiles(frames, flow, known, self.tile)
+
+    def _flow(self, model: nn.Module, inputs: Tensor, scales: tuple[float, ...]) -> Tensor:
+        """The flow after these passes, as a model in use finds it."""
+        reading = dataclasses.replace(self.reading, scales=scales)
+        return flow_as_read(lambda x: model(x).float(), inputs, reading, self.tile or (1, 1))
 
     def measure(self, model: nn.Module, inputs: Tensor, targets: dict[str, Tensor]) -> dict[str, float]:
         """Sums over the pixels where the flow is known; the passes are the last ones of `passes`."""
-        flow = flow_by_passes(lambda x: model(x).float(), inputs, self.config.passes[-1])
+        flow = self._flow(model, inputs, self.config.passes[-1])
         return flow_sums(flow, targets["flow"], targets["known"])
 
     def summarise(self, sums: dict[str, float]) -> dict[str, float]:
@@ -209,6 +226,21 @@ class FlowTask:
     def score(self, metrics: dict[str, float]) -> tuple[float, ...]:
         """The lower the end-point error, the better."""
         return (-metrics["epe"],)
+
+
+def _random_tiles(frames: Tensor, flow: Tensor, known: Tensor, tile: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """A tile of each pair at a place of its own, or all of it where it is smaller."""
+    height, width = flow.shape[1:3]
+    rows, columns = min(height, tile[0]), min(width, tile[1])
+    if (rows, columns) == (height, width):
+        return frames, flow, known
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for pair in zip(frames, flow, known, strict=True):
+        y, x = int(torch.randint(height - rows + 1, ())), int(torch.randint(width - columns + 1, ()))
+        cut = (slice(y, y + rows), slice(x, x + columns))
+        parts.append((pair[0][:, *cut], pair[1][cut], pair[2][cut]))
+    stacked = [torch.stack(each) for each in zip(*parts, strict=True)]
+    return stacked[0], stacked[1], stacked[2]
 
 
 def flow_sums(

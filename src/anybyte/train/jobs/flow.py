@@ -9,6 +9,8 @@ from anybyte.files.flow_sets import open_flow_pairs
 from anybyte.files.listing import Record
 from anybyte.files.splits import divide
 from anybyte.files.textures import open_textures
+from anybyte.models.passes import tile_of
+from anybyte.reading.frames import check_frames
 from anybyte.tasks import ExampleSplits
 from anybyte.tasks.flow import FlowTask, MadeFlow, StoredFlow
 from anybyte.train.jobs.job import Data, Job, listed, located
@@ -30,9 +32,10 @@ def flow(recipe: Recipe, data: Data | None) -> Job:
     if not isinstance(splits, ExampleSplits):
         raise ValueError(f"recipe {recipe.name!r} learns from pairs of frames: it needs ExampleSplits, not files")
     reading = recipe.reading if isinstance(recipe.reading, FramesConfig) else FramesConfig()
+    check_frames(reading)
     return Job(
         dataclasses.replace(located(recipe), reading=reading),
-        FlowTask(task, output.scale),
+        FlowTask(task, output.scale, tile_of(config) if reading.tiles else None, reading.median, reading.check),
         splits.train,
         splits.val,
         purpose="reads two frames and says where each pixel of the first is in the second",
