@@ -32,6 +32,7 @@ VERBS = {
     "transcode": ("anybyte.cli.transcode", "write a data set's pictures and sounds in another format"),
     "convert": ("anybyte.cli.convert", "turn another project's checkpoint into a model folder"),
     "privacy": ("anybyte.cli.privacy", "keys, re-keyed models, permuted files, and an audit of what they protect"),
+    "serve": ("anybyte.cli.serve", "answer over HTTP what files are, and show a page"),
     "demo": ("anybyte.cli.demo", "train, evaluate and use a small model on embedded data, without a network"),
 }
 """Verb -> the module that does it, and what it does in a line."""
