@@ -53,11 +53,13 @@ CANDIDATES = (
     FramesConfig(scales=_COARSE, median=7, check=5),
     FramesConfig(scales=_TWICE, median=7),
     FramesConfig(scales=_TWICE, median=7, check=5),
-    FramesConfig(scales=(*_TWICE, 1 / 2), median=7),
+    FramesConfig(scales=_TWICE, median=11, check=5),
     FramesConfig(scales=(*_TWICE, 1 / 2), median=7, check=5),
-    FramesConfig(scales=(*_TWICE, 1 / 2, 1 / 2), median=7, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2), median=11),
     FramesConfig(scales=(*_TWICE, 1 / 2), median=11, check=5),
-    FramesConfig(scales=(*_TWICE, 1 / 2, 1.0), median=7, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2), median=15, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2, 1 / 2), median=11, check=5),
+    FramesConfig(scales=(*_TWICE, 1 / 2, 1.0), median=11, check=5),
 )
 """Ways to look at frames, to choose from."""
 MADE = {

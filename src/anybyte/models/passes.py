@@ -159,22 +159,11 @@ def median_flow(flow: Float[Tensor, "batch height width 2"], side: int) -> Float
     """The median of each component over the square around each pixel, `side` pixels a side; edges are repeated."""
     if side == 1:
         return flow
-    height, width = flow.shape[1:3]
-    padded = F.pad(flow.movedim(-1, 1), [side // 2] * 4, mode="replicate").movedim(1, -1)
-    # Row by row, since the squares of all pixels take `side` squared times the memory of a flow.
-    bands = [
-        torch.stack(
-            [
-                padded[:, y + dy : y + dy + min(_BAND, height - y), dx : dx + width]
-                for dy in range(side)
-                for dx in range(side)
-            ]
-        )
-        .median(dim=0)
-        .values
-        for y in range(0, height, _BAND)
-    ]
-    return torch.cat(bands, dim=1)
+    padded = F.pad(flow.movedim(-1, 1), [side // 2] * 4, mode="replicate")
+    around = padded.unfold(2, side, 1).unfold(3, side, 1)
+    # In bands of rows, since the squares of all pixels take `side` squared times the memory of a flow.
+    bands = [rows.flatten(-2).median(dim=-1).values for rows in around.split(_BAND, dim=2)]
+    return torch.cat(bands, dim=2).movedim(1, -1)
 
 
 def misfit(

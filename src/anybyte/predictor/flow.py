@@ -76,8 +76,8 @@ class FlowPredictor(Compute):
         """
         first, second = load_pair(a, b)
         frames = torch.from_numpy(np.stack([first, second]))[None].float() / 255 * 2 - 1
-
-        with self.running(), watched(self.model, self._pieces(*first.shape[:2], small), progress):
+        height, width = first.shape[:2]
+        with self.running(), watched(self.model, self._pieces(height, width, small), progress):
             vectors = flow_as_read(self._tile, frames, self.reading, self.tile, small)
         return Flow(vectors[0].numpy())
 
