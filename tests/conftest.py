@@ -14,8 +14,8 @@ from jaxtyping import install_import_hook
 # Shapes and types that public functions state are checked wherever a test calls them. Not in modules whose annotations
 # name a class of another module that imports them (stretches, corenet_numerics): those cannot be resolved at run time.
 CHECKED = (
-    *("arguments", "attention", "byteformer", "inputs", "perceiver", "positions", "queries", "stem", "tokenizer"),
-    "windows",
+    *("arguments", "attention", "byteformer", "decoder", "inputs", "one_head", "perceiver", "positions", "queries"),
+    *("stem", "tokenizer", "windows"),
 )
 install_import_hook([f"anybyte.models.{module}" for module in CHECKED], "beartype.beartype")
 

@@ -3,7 +3,7 @@ Perceiver (Jaegle et al. 2022, section 3.1)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -120,6 +120,15 @@ class TokenMerge(nn.Module):
         return out
 
 
+@runtime_checkable
+class OtherSource(Protocol):
+    """An array that is attended to in a way of its own (`models/one_head.py`)."""
+
+    def found(self, layer: AttentionLayer, x: Tensor) -> Tensor:
+        """What x finds in it, behind the layer's output projection: [batch, queries, dim]."""
+        ...
+
+
 Source = tuple[Tensor, Tensor]
 """Keys and values, each [batch, heads, tokens, width]: an array as it is attended to."""
 
@@ -169,17 +178,19 @@ class AttentionLayer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch queries dim"],
-        source: Source | None = None,
+        source: Source | OtherSource | None = None,
         keep: Bool[Tensor, "batch tokens"] | None = None,
         keep_queries: Bool[Tensor, "batch queries"] | None = None,
     ) -> Float[Tensor, "batch queries dim"]:
         """x after one layer.
 
         Args:
-            source: what `read` returned. None: x itself.
+            source: what `read` returned, or another form of an array, which takes no masks. None: x itself.
             keep: True at tokens of the source that may be attended.
             keep_queries: True at rows of x that may attend.
         """
+        if source is not None and not isinstance(source, tuple):
+            return self._add_found(x, source.found(self, x))
         normed = self.norm(x)
         if source is None:
             source = self._heads(self.key(normed)), self._heads(self.value(normed))
@@ -193,7 +204,11 @@ class AttentionLayer(nn.Module):
         self, x: Float[Tensor, "batch queries dim"], found: Float[Tensor, "batch heads queries width"]
     ) -> Float[Tensor, "batch queries dim"]:
         """x after the layer, from what its queries found."""
-        out = self._drop(self.out(found.transpose(1, 2).flatten(2)))
+        return self._add_found(x, self.out(found.transpose(1, 2).flatten(2)))
+
+    def _add_found(self, x: Tensor, out: Tensor) -> Tensor:
+        """x, what it found, and the MLP."""
+        out = self._drop(out)
         x = x + out if self.query_residual else out
         return x + self._drop(self.mlp(self.norm_mlp(x)))
 
@@ -228,9 +243,25 @@ def _attend_widths(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None, dropout
     change no score; short ones are quicker as they are.
     """
     qk, width = q.shape[-1], v.shape[-1]
-    if qk == width or q.shape[2] * k.shape[2] < _LONG:
+    if qk == width:
         return attend(q, k, v, keys, dropout)
+    if q.shape[2] * k.shape[2] < _LONG:
+        on_cpu = v.device.type == "cpu" and not torch.is_grad_enabled() and not dropout
+        return attend_holding_scores(q, k, v, keys) if on_cpu else attend(q, k, v, keys, dropout)
     wide = max(qk, width)
     # The scale follows the padded width: make up for it.
     q = F.pad(q * (wide / qk) ** 0.5, (0, wide - qk))
     return attend(q, F.pad(k, (0, wide - qk)), F.pad(v, (0, wide - width)), keys, dropout)[..., :width]
+
+
+def attend_holding_scores(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None) -> Tensor:
+    """`attend` as two products with all scores between them; each query has a key to look at.
+
+    torch's own form of that also looks for queries that have none, in three passes over the scores.
+    """
+    batch, heads = q.shape[:2]
+    q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+    scores = torch.baddbmm(q.new_zeros(()), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5).unflatten(0, (batch, heads))
+    if keys is not None:
+        scores = scores.masked_fill(~keys, -torch.inf)
+    return torch.bmm(scores.softmax(dim=-1).flatten(0, 1).to(v.dtype), v).unflatten(0, (batch, heads))

@@ -35,13 +35,16 @@ from anybyte.config import (
 )
 from anybyte.models import long_files
 from anybyte.models.arguments import by_name, check_config, check_rows, check_whole, choose_outputs, pieces
-from anybyte.models.attention import AttentionLayer, Source
-from anybyte.models.inputs import Arrays, BytesInput, Grid, Inputs, Masks, TokenInput, check_mask
+from anybyte.models.attention import AttentionLayer, OtherSource, Source
+from anybyte.models.decoder import Decoder
+from anybyte.models.inputs import Arrays, BytesInput, Grid, Inputs, Masks, TokenInput, Tokens, check_mask
+from anybyte.models.one_head import as_array, as_latents
 from anybyte.models.positions import LearnedPositions
 from anybyte.models.pretrained import Pretrained
-from anybyte.models.queries import AverageOutput, Output, QueriedConfig, Rows
+from anybyte.models.queries import AverageOutput, Output, Rows
 from anybyte.models.starts.matching import start_matching
 from anybyte.models.starts.places import start_at_places
+from anybyte.models.windows import Lengths
 
 _LEARNED_STD = 0.02
 """Of latents, positions, queries, padding and mask tokens at the start."""
@@ -154,7 +157,26 @@ class Perceiver(Pretrained):
         files = given.get(names[0])
         if isinstance(files, ByteBatch) and self._reads_in_stretches(files):
             return Encoded(long_files.latents_of_long_files(self, names[0], files), None, {})
-        tokens = self.inputs(given, masks, self.latents.dtype)
+        return self._encode_tokens(self.inputs(given, masks, self.latents.dtype))
+
+    def logits_from_stem(self, x: Float[Tensor, "tokens channels"], counts: Lengths) -> Float[Tensor, "files classes"]:
+        """Logits from what the stem made of files: all that is not linear in the embedded bytes (`anybyte.explain`).
+
+        Raises:
+            ValueError: the model does not classify files (`reads_files`).
+        """
+        if not self.reads_files:
+            raise ValueError("this Perceiver does not classify files, so there is no stem to begin from")
+        name, part = next(iter(self.inputs.parts.items()))
+        assert isinstance(part, BytesInput)
+        values, grid, keep = part.arrange(x, counts)
+        masks = {} if keep is None else {name: keep}
+        logits = self.decode(self._encode_tokens(Tokens(values.to(self.latents.dtype), keep, {name: grid}, masks)))
+        assert isinstance(logits, Tensor)
+        return logits
+
+    def _encode_tokens(self, tokens: Tokens) -> Encoded:
+        """The inputs, attended to and processed."""
 
         def read(layer: AttentionLayer, x: Tensor) -> Tensor:
             return self._run(_read_and_attend, layer, x, tokens.values, tokens.keep)
@@ -203,9 +225,8 @@ class Perceiver(Pretrained):
         names = [output.name for output in self.config.outputs]
         masks, wanted = by_name(query_mask, names, "output"), by_name(rows, names, "output")
         chosen = choose_outputs(outputs, names)
-        source = None
-        if self.decoder is not None and any(name not in self.averages for name in chosen):
-            source = self.decoder.layer.read(encoded.latents)
+        queried = [name for name in chosen if name not in self.averages]
+        source = self._latents_as_read(queried, encoded, masks, wanted) if queried else None
         answers = {}
         for name in chosen:
             if name in self.averages:
@@ -215,10 +236,24 @@ class Perceiver(Pretrained):
                 answers[name] = self._decode_one(name, source, encoded, masks.get(name), wanted.get(name), piece)
         return answers if len(names) > 1 else answers[names[0]]
 
+    def _latents_as_read(
+        self, names: Sequence[str], encoded: Encoded, masks: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+    ) -> Source | OtherSource:
+        """The latents in the form in which the queries of some outputs read them with the fewest products."""
+        assert self.decoder is not None
+        if masks or encoded.masks:
+            return self.decoder.layer.read(encoded.latents)
+        count = 0
+        for name in names:
+            output = self.decoder.output(name)
+            grid = None if output.source is None else encoded.grids[output.source]
+            count += wanted[name].shape[-1:].numel() if name in wanted else output.num_queries(grid)
+        return as_latents(self.decoder.layer, encoded.latents, count)
+
     def _decode_one(
         self,
         name: str,
-        source: Source,
+        source: Source | OtherSource,
         encoded: Encoded,
         mask: Tensor | None,
         wanted: Tensor | None,
@@ -310,71 +345,9 @@ class Perceiver(Pretrained):
             start_matching(self)
 
 
-class Decoder(nn.Module):
-    """Queries cross-attend to the latents; one layer for all outputs."""
-
-    def __init__(
-        self, config: PerceiverConfig, outputs: list[QueriedConfig], inputs: Inputs, embedding: nn.Embedding | None
-    ) -> None:
-        super().__init__()
-        parts = {output.name: Output(output, inputs.num_channels, embedding, list(inputs.parts)) for output in outputs}
-        # A class output that takes the query of a token takes it as wide as it is.
-        self.lenders = {
-            name: part.config.query_of if isinstance(part.config, ClassOutputConfig) else None
-            for name, part in parts.items()
-        }
-        widths = {name: part.num_channels for name, part in parts.items() if self.lenders[name] is None}
-        width = max(widths.values())
-        self.padding = nn.ParameterDict()
-        if len(widths) > 1:
-            width += config.query_padding
-            for name, narrow in widths.items():
-                if narrow < width:
-                    self.padding[name] = nn.Parameter(torch.empty(1, width - narrow))
-        self.layer = AttentionLayer(
-            width, config.latent_dim, config.decode, config.gelu, config.masked_rows, config.dropout
-        )
-        self.projection = None if config.decoder_channels is None else nn.Linear(width, config.decoder_channels)
-        for part in parts.values():
-            part.project_from(width if config.decoder_channels is None else config.decoder_channels)
-        self.outputs = nn.ModuleDict(parts)
-
-    def output(self, name: str) -> Output:
-        """The output of a name."""
-        output = self.outputs[name]
-        assert isinstance(output, Output)
-        return output
-
-    def forward(
-        self,
-        name: str,
-        rows: Rows,
-        source: Source,
-        latents: Float[Tensor, "batch latents dim"],
-        tokens: Float[Tensor, "batch tokens channels"] | None,
-        keep: Tensor | None,
-        embedding: nn.Embedding | None,
-    ) -> Float[Tensor, "batch rows values"]:
-        """The values of some queries of one output; `tokens` are those of the input that it takes its queries from."""
-        output = self.output(name)
-        lender = self.lenders[name]
-        if lender is None:
-            queries = output.queries(rows, latents, tokens)
-        else:
-            assert isinstance(output.config, ClassOutputConfig)
-            place = output.config.position
-            queries = self.output(lender).queries(slice(place, place + 1), latents, None)
-        padding = name if lender is None else lender
-        if padding in self.padding:
-            queries = torch.cat([queries, self.padding[padding].expand(*queries.shape[:2], -1)], dim=-1)
-        decoded = self.layer(queries, source, None, keep)
-        if self.projection is not None:
-            decoded = self.projection(decoded)
-        return output.values(decoded, embedding)
-
-
 def _read_and_attend(layer: AttentionLayer, x: Tensor, tokens: Tensor, keep: Tensor | None) -> Tensor:
-    out: Tensor = layer(x, layer.read(tokens), keep)
+    source = layer.read(tokens) if keep is not None else as_array(layer, x, tokens)
+    out: Tensor = layer(x, source, keep)
     return out
 
 

@@ -23,7 +23,8 @@ from anybyte.models.inputs.arrays import ArrayInput
 from anybyte.models.queries import Output
 
 if TYPE_CHECKING:
-    from anybyte.models.perceiver import Decoder, Perceiver
+    from anybyte.models.decoder import Decoder
+    from anybyte.models.perceiver import Perceiver
 
 
 def cosines(size: int) -> Tensor:
