@@ -151,7 +151,7 @@ def test_passes_in_training_are_those_in_use() -> None:
     frames, targets = FlowTask(FlowConfig()).collate([sample(np.tile([4.0, 0.0], (8, 12, 1)))])
     losses = []
     for median in (1, 3):
-        task = FlowTask(FlowConfig(passes=((1.0, 1.0),)), scale=1.0, median=median)
+        task = FlowTask(FlowConfig(passes=((1.0, 1.0),), median=median), scale=1.0)
         loss, count = task.loss(Wrong(2, 0), frames, targets)
         losses.append(loss.item() / count)
     assert losses[1] == pytest.approx(1e-3)
@@ -248,3 +248,7 @@ def test_passes_that_make_no_sense_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             FlowTask(FlowConfig(passes=passes))
+    with pytest.raises(ValueError, match=r"task.median is a number of pixels from 1, and odd, got 4"):
+        FlowTask(FlowConfig(median=4))
+    with pytest.raises(ValueError, match=r"task.check is a number of pixels from 1, and odd, got 0"):
+        FlowTask(FlowConfig(check=0))

@@ -59,9 +59,25 @@ def test_the_small_recipe_trains_from_pictures(pictures: Path, tmp_path: Path) -
     assert np.isfinite(result.best["epe"])
     predictor = load_as(FlowPredictor, result.folder, device="cpu")
     assert predictor.reading == recipe.reading
-    assert "in 4 passes at 0.03125, 0.0625, 0.125, 0.25 of their size" in (result.folder / "README.md").read_text()
+    card = " ".join((result.folder / "README.md").read_text().split())
+    assert "by tiles, in 9 passes at 0.03125, 0.03125, 0.0625" in card
+    assert "with a median of 11x11 pixels after each, kept where it fits over 5x5 pixels" in card
     frame = np.zeros((70, 90, 3), np.uint8)
     assert predictor.estimate(frame, frame).vectors.shape == (70, 90, 2)
+
+
+def test_the_finer_recipe_goes_on_from_the_small_one(pictures: Path, tmp_path: Path) -> None:
+    """On frames twice as large as a tile, from the other's weights."""
+    first = train(smaller(get_recipe("small/flow"), pictures, tmp_path / "run"))
+    recipe = smaller(get_recipe("small/flow/finer"), pictures, tmp_path / "finer", init_from=str(first.folder))
+    assert isinstance(recipe.task, FlowConfig)
+    made = dataclasses.replace(recipe.task.made, size=(2 * SIZE[0], 2 * SIZE[1]))
+    result = train(dataclasses.replace(recipe, task=dataclasses.replace(recipe.task, made=made)))
+    assert np.isfinite(result.best["epe"])
+    assert load_as(FlowPredictor, result.folder, device="cpu").tile == SIZE
+    before, after = (load_pretrained(run.folder)[0].state_dict() for run in (first, result))
+    moved = [float((after[name] - value).abs().max()) for name, value in before.items()]
+    assert 0 < max(moved) < 0.01  # a few small steps from there, not from elsewhere
 
 
 def test_a_run_repeats_itself(pictures: Path, tmp_path: Path) -> None:

@@ -68,3 +68,7 @@ class FlowConfig:
     """Each list is the sizes of the frames in passes one after the other, relative to those that are read
     (`models.passes`). A step draws one list and learns its last pass; the last list is what is measured. The paper's
     model takes one pass over frames as they are."""
+    median: int = 1
+    check: int | None = None
+    """What is done after each pass in training; see `FramesConfig`, which says it for use. Passes of training may do
+    without: a model that learns to mend rough answers mends smooth ones, too."""

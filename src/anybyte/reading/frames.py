@@ -6,16 +6,19 @@ from __future__ import annotations
 from anybyte.config import FramesConfig
 
 
-def check_frames(config: FramesConfig) -> None:
-    """Raises ValueError unless there is a pass, and frames are made smaller only."""
+def check_frames(config: FramesConfig, settings: str = "reading") -> None:
+    """Raises ValueError unless there is a pass, frames are made smaller only, and sides are odd.
+
+    `settings` is what errors call the settings.
+    """
     if not config.scales:
-        raise ValueError("reading.scales is empty: flow takes one pass at least")
+        raise ValueError(f"{settings}.scales is empty: flow takes one pass at least")
     for scale in config.scales:
         if not 0 < scale <= 1:
-            raise ValueError(f"reading.scales are above 0 and up to 1, got {scale:g}")
+            raise ValueError(f"{settings}.scales are above 0 and up to 1, got {scale:g}")
     for name, side in (("median", config.median), ("check", config.check)):
         if side is not None and (side < 1 or side % 2 == 0):
-            raise ValueError(f"reading.{name} is a number of pixels from 1, and odd, got {side}")
+            raise ValueError(f"{settings}.{name} is a number of pixels from 1, and odd, got {side}")
 
 
 def describe_frames(config: FramesConfig) -> str:

@@ -18,6 +18,7 @@ from anybyte.files.flow_made import MadePair, make_pair
 from anybyte.files.flow_sets import FlowPairs
 from anybyte.files.textures import Textures
 from anybyte.models.passes import flow_as_read, resize_flow, resize_frames, scaled, warp
+from anybyte.reading.frames import check_frames
 from anybyte.tasks import Sample
 
 RATES = (1, 3, 5)
@@ -140,27 +141,20 @@ class FlowTask:
         scale: pixels of a unit of flow, in which the loss is.
         tile: height and width of what the model reads at once: the passes before the last one are by tiles of this
             size, and the last one learns from a tile of each pair, at random. None: frames are read whole.
-        median, check: what is done after each pass (`FramesConfig`).
 
     Raises:
-        ValueError: there is no pass to learn, or a size of frames is not positive.
+        ValueError: there is no pass to learn, a size of frames is not positive, or a filter's side is even.
     """
 
-    def __init__(
-        self,
-        config: FlowConfig,
-        scale: float = 20.0,
-        tile: tuple[int, int] | None = None,
-        median: int = 1,
-        check: int | None = None,
-    ) -> None:
+    def __init__(self, config: FlowConfig, scale: float = 20.0, tile: tuple[int, int] | None = None) -> None:
         if not config.passes or not all(config.passes):
             raise ValueError("task.passes is empty: flow takes one pass at least")
         for size in (size for chain in config.passes for size in chain):
             if not 0 < size <= 1:
                 raise ValueError(f"task.passes are sizes above 0 and up to 1, got {size:g}")
         self.config, self.scale, self.tile = config, scale, tile
-        self.reading = FramesConfig(tiles=tile is not None, median=median, check=check)
+        self.reading = FramesConfig(tiles=tile is not None, median=config.median, check=config.check)
+        check_frames(self.reading, "task")
 
     def collate(self, samples: Sequence[Sample]) -> tuple[Tensor, dict[str, Tensor]]:
         """Frames [batch, 2, H, W, 3] in [-1, 1]; flow [batch, H, W, 2] and where it is known.

@@ -3,7 +3,8 @@
 The model is the paper's in kind: patches of both frames with Fourier positions are read into latents, and the queries
 are the tokens themselves. What differs, so that little training is enough:
 
-- it sees frames at a quarter of their size and less, in several passes from coarse to fine (`FramesConfig.scales`);
+- it sees frames at half their size and less, in several passes from coarse to fine (`FramesConfig.scales`), by tiles of
+  the size that it learnt from; each pass is smoothed and checked (`FramesConfig.median`, `FramesConfig.check`);
 - a hidden layer before the tokens, which compares pixels of both frames from the start (models/starts/matching.py);
 - the query is added to what the decoder finds (`query_residual`), so that a token's own comparison reaches the answer.
 """
@@ -11,6 +12,7 @@ are the tokens themselves. What differs, so that little training is enough:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from anybyte.config import (
     AttentionConfig,
@@ -66,6 +68,27 @@ MADE = MadeFlowConfig(
 )
 """Frames as the model sees them: a quarter of a film's size and less. Motion is as far as two passes reach."""
 
+FINER = replace(
+    MADE,
+    size=(96, 128),
+    val_pairs=24,
+    texture_side=320,
+    texture_zoom=(0.3, 1.5),
+    shift=(0.1, 12.0),
+    bend=3.0,
+    bend_length=(48.0, 192.0),
+    plain=0.0,
+    grow=0.0,
+)
+"""Larger frames, of textures from blurred to sharp: what a last pass meets in a tile of them is mostly small motion."""
+
+READING = FramesConfig(
+    scales=(1 / 32, 1 / 32, 1 / 16, 1 / 16, 1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 2),
+    median=11,
+    check=5,
+)
+"""Chosen on made pairs; see docs/results/flow.md."""
+
 
 def made() -> Recipe:
     """Optical flow from pairs that are made of any pictures, minutes on one processor core."""
@@ -75,7 +98,7 @@ def made() -> Recipe:
         # is left after one more.
         task=FlowConfig(made=MADE, passes=((1.0,), (0.5,), (0.5, 1.0), (0.5, 1.0, 1.0))),
         model=MODEL,
-        reading=FramesConfig(scales=(1 / 32, 1 / 16, 1 / 8, 1 / 4), tiles=False),
+        reading=READING,
         optim=OptimConfig(
             learning_rate=2e-4,
             min_learning_rate=0.0,
@@ -94,5 +117,21 @@ def made() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"small/flow": made}
+def finer() -> Recipe:
+    """`small/flow` goes on (`--run.init_from`): what coarse passes leave in larger frames, tile by tile."""
+    recipe = made()
+    return replace(
+        recipe,
+        name="small/flow/finer",
+        task=FlowConfig(
+            made=FINER,
+            passes=((0.25,), (0.25, 0.5), (0.25, 0.5, 1.0, 1.0), (0.25, 0.5, 1.0)),
+            median=7,
+            check=5,
+        ),
+        run=replace(recipe.run, out="runs/flow_finer", epochs=24, evaluate_every=6),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"small/flow": made, "small/flow/finer": finer}
 """Name -> the function that returns the recipe."""

@@ -35,7 +35,7 @@ def flow(recipe: Recipe, data: Data | None) -> Job:
     check_frames(reading)
     return Job(
         dataclasses.replace(located(recipe), reading=reading),
-        FlowTask(task, output.scale, tile_of(config) if reading.tiles else None, reading.median, reading.check),
+        FlowTask(task, output.scale, tile_of(config) if reading.tiles else None),
         splits.train,
         splits.val,
         purpose="reads two frames and says where each pixel of the first is in the second",
