@@ -34,9 +34,17 @@ export class Browser {
       models: [this.settings.name],
       labels: about.labels,
       several: about.several,
-      reading: { key: this.settings.key, digest: this.settings.digest, permutes_only: true, about: this.settings.reading },
+      reading: {
+        key: this.settings.key,
+        digest: this.settings.digest,
+        permutes_only: true,
+        about: this.settings.reading,
+      },
       explain: { methods: ["occlusion"], default: "occlusion" },
-      limits: { max_bytes: about.max_length ?? this.settings.max_bytes, explain_bytes: this.settings.max_bytes },
+      limits: {
+        max_bytes: Math.min(about.max_length ?? Infinity, this.settings.max_bytes),
+        explain_bytes: this.settings.explain_bytes,
+      },
       card: this.settings.card,
     };
   }
@@ -82,7 +90,7 @@ export class Browser {
       });
     }
     const scores = Float32Array.from(total, (sum, i) => sum / times[i]);
-    return { label, method: "occlusion", completenessError: null, scores, overlay: null, size, count: starts.length };
+    return { label, method: "occlusion", completenessError: null, altered: false, scores, overlay: null, size, count: starts.length };
   }
 
   /** The bytes that the model reads of a file; the errors are those of reading/bytes.py. */

@@ -48,7 +48,7 @@ export function draw(data, scores) {
   const sound = readWav(data);
   if (sound) return { canvas: drawWave(sound, scores, full), kind: "waveform", caption: "The sound, its samples coloured by their bytes" };
   const picture = pictureLayout(data);
-  if (picture) return { canvas: drawPicture(data, picture, scores), kind: "picture", caption: "The picture, its pixels coloured by their bytes" };
+  if (picture) return { canvas: drawPicture(picture, scores), kind: "picture", caption: "The picture, its pixels coloured by their bytes" };
   return { canvas: drawMap(data, scores, full), kind: "map", caption: "The bytes, wrapped as a picture" };
 }
 
@@ -59,17 +59,17 @@ export function drawPlain(data) {
   const colour = layout.channels > 2;
   return paint(layout.width, layout.height, "The picture in the file", (i) => {
     const at = i * layout.channels;
-    return [0, 1, 2].map((channel) => data[layout.offsets[at + (colour ? channel : 0)]]);
+    return [0, 1, 2].map((channel) => layout.values[at + (colour ? channel : 0)]);
   });
 }
 
-function drawPicture(data, { width, height, channels, offsets }, scores) {
+function drawPicture({ width, height, channels, offsets, values }, scores) {
   const pixels = new Float32Array(width * height);
   offsets.forEach((at, i) => { pixels[Math.floor(i / channels)] += scores[at]; });
   const full = fullScore(pixels), grey = channels > 2 ? 3 : 1;
   return paint(width, height, "The picture with what decided in colour", (i) => {
     let light = 0;
-    for (let channel = 0; channel < grey; channel++) light += data[offsets[i * channels + channel]] / grey;
+    for (let channel = 0; channel < grey; channel++) light += values[i * channels + channel] / grey;
     return tint(light, pixels[i], full);
   });
 }

@@ -1,9 +1,12 @@
 // Where the channels of a picture's pixels lie in its file, for formats that store them as they are: PNG without
 // compression, BMP, PGM and PPM, TIFF. Anything else, or anything odd, has no layout.
 
+import { predict } from "./png.js";
+
 /**
- * @typedef {{format: string, width: number, height: number, channels: number, offsets: Int32Array}} Layout
- * `offsets` has height * width * channels places, in the order of rows, columns, and (red, green, blue, alpha).
+ * @typedef {{format: string, width: number, height: number, channels: number, offsets: Int32Array, values: Uint8Array}} Layout
+ * `offsets` has height * width * channels places, in the order of rows, columns, and (red, green, blue, alpha); `values`
+ * says what the picture has there. These are the bytes themselves, but in a PNG whose rows are filtered.
  */
 
 /** @param {Uint8Array} data @returns {Layout | null} */
@@ -11,7 +14,8 @@ export function pictureLayout(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   try {
     const layout = png(data, view) ?? bmp(data, view) ?? pnm(data) ?? tiff(data, view);
-    return layout && layout.offsets.every((at) => at >= 0 && at < data.length) ? layout : null;
+    if (!layout?.offsets.every((at) => at >= 0 && at < data.length)) return null;
+    return { values: Uint8Array.from(layout.offsets, (at) => data[at]), ...layout };
   } catch (error) {
     if (error instanceof RangeError) return null; // the file ends early
     throw error;
@@ -38,10 +42,18 @@ function png(data, view) {
   const places = storedPlaces(data, view, height * (width * channels + 1));
   if (!places) return null;
   const row = width * channels + 1;
-  for (let y = 0; y < height; y++) if (data[places[y * row]] !== 0) return null; // filtered
-  const offsets = new Int32Array(width * height * channels);
-  for (let y = 0; y < height; y++) offsets.set(places.subarray(y * row + 1, (y + 1) * row), y * (row - 1));
-  return { format: "PNG", width, height, channels, offsets };
+  const offsets = new Int32Array(width * height * channels), values = new Uint8Array(offsets.length);
+  for (let y = 0; y < height; y++) {
+    const filter = data[places[y * row]], start = y * (row - 1);
+    offsets.set(places.subarray(y * row + 1, (y + 1) * row), start);
+    for (let i = 0; i < row - 1; i++) {
+      const isFirst = i < channels, at = start + i;
+      const above = y ? values[at - row + 1] : 0;
+      const corner = y && !isFirst ? values[at - row + 1 - channels] : 0;
+      values[at] = data[offsets[at]] + predict(filter, isFirst ? 0 : values[at - channels], above, corner);
+    }
+  }
+  return { format: "PNG", width, height, channels, offsets, values };
 }
 
 /** Where the bytes lie that a PNG's stored blocks hold, or null if a block is compressed. */

@@ -118,7 +118,8 @@ async function explain() {
       onProgress: (share) => { progress.value = share; },
     });
     if (file !== current || signal.aborted) return;
-    const fits = found.scores.length === file.read.length;
+    const isMoved = found.altered && !file.isPermuted && !model.reading.permutes_only;
+    const fits = !isMoved && found.scores.length === file.read.length;
     const scores = fits ? found.scores : null;
     showHeat(file.data, scores, found.overlay);
     showStretches(scores, (at) => hex.go(at));

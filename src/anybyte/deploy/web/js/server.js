@@ -14,6 +14,8 @@ export class Server {
   async open(name = "") {
     const model = await this.#ask("v1/model", name ? { model: name } : {});
     this.name = model.name;
+    // A permutation that a seed draws is no secret: the server permutes. Only that of a key is ours to do.
+    if (!model.reading.settings?.privacy?.fingerprint) model.reading.key = null;
     return model;
   }
 
@@ -33,6 +35,7 @@ export class Server {
       label: answer.label,
       method: answer.method,
       completenessError: answer.completeness_error,
+      altered: answer.altered,
       scores: readScores(answer.scores),
       overlay: answer.overlay && { kind: answer.overlay.kind, url: `data:image/png;base64,${answer.overlay.png}` },
     };
