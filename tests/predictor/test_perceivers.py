@@ -292,8 +292,14 @@ def test_frames_are_turned_as_their_files_say(flow: FlowPredictor, tmp_path: Pat
     assert np.array_equal(flow.estimate(*paths).vectors, flow.estimate(*pictures).vectors)
 
 
-def test_passes_are_those_of_the_folder_or_of_the_caller(flow: FlowPredictor, tmp_path: Path) -> None:
-    reading = FramesConfig(scales=(0.5, 1.0), tiles=False)
+@pytest.mark.parametrize(
+    "reading",
+    [FramesConfig(scales=(0.5, 1.0), tiles=False), FramesConfig(scales=(0.5, 1.0, 1.0), median=3, check=3)],
+    ids=["whole", "tiles"],
+)
+def test_passes_are_those_of_the_folder_or_of_the_caller(
+    flow: FlowPredictor, tmp_path: Path, reading: FramesConfig
+) -> None:
     flow.model.save_pretrained(tmp_path, reading=reading)
     predictor = load_as(FlowPredictor, tmp_path, device="cpu")
     assert predictor.reading == reading
@@ -302,6 +308,7 @@ def test_passes_are_those_of_the_folder_or_of_the_caller(flow: FlowPredictor, tm
     found = predictor.estimate(*frames, progress=lambda *step: seen.append(step))
     assert found.vectors.shape == (30, 41, 2)
     assert [done for done, _ in seen] == list(range(1, seen[0][1] + 1))
+    assert seen[-1][0] == seen[-1][1]
     assert not np.array_equal(found.vectors, flow.estimate(*frames).vectors)
     with pytest.raises(ValueError, match="up to 1, got 3"):
         FlowPredictor(flow.model, reading=FramesConfig(scales=(3.0,)))
