@@ -86,7 +86,8 @@ class Target:
     def _read(self, values: Int32[Tensor, "copies places"]) -> Float[Tensor, "copies tokens dim"]:
         indices = values.unfold(1, self.stem.kernel_size, self.stem.stride)
         with torch.no_grad():
-            return self.stem.tokens_by_table(indices.flatten(0, 1), self.table).unflatten(0, indices.shape[:2])
+            tokens: Tensor = self.stem.tokens_by_table(indices.flatten(0, 1), self.table)
+        return tokens.unflatten(0, indices.shape[:2])
 
     def logits(self, tokens: Float[Tensor, "copies tokens dim"]) -> Float[Tensor, "copies"]:
         """The logit for each of some versions of the file's tokens; a gradient goes through it."""
