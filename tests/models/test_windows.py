@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,11 +41,31 @@ def test_a_window_holds_neighbours_of_one_file(counts: list[int], window: int, s
     plan = plan_windows(cut_windows(np.array(counts), window, shift), window, torch.device("cpu"))
     file = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     slots = to_windows(torch.stack([file, torch.arange(len(file))], dim=1).double(), plan)
-    full, short = slots.split([plan.num_full * window, len(slots) - plan.num_full * window])
-    for group, length in ((full, window), (short, plan.short_length)):
-        for rows in group.view(-1, length, 2) if len(group) else ():
+    for part, (_, length) in zip(slots.split([count * length for count, length in plan.runs]), plan.runs, strict=True):
+        for rows in part.view(-1, length, 2):
             assert (rows[:, 0] == rows[0, 0]).all()
             assert set(rows[:, 1].diff().tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("counts", "runs"),
+    [
+        ([16], ((2, 8),)),
+        ([14], ((1, 8), (1, 6))),
+        ([5, 5, 5], ((3, 5),)),
+        ([20] * 400, ((1, 4), (2, 8)) * 400),
+    ],
+)
+def test_windows_that_lie_in_few_runs_stay_there(counts: list[int], runs: tuple[tuple[int, int], ...]) -> None:
+    """That many files as in the last case are many runs: theirs are brought together, which makes two of them."""
+    shift = 4 if len(counts) > 3 else 0
+    plan = plan_windows(cut_windows(np.array(counts), 8, shift), 8, torch.device("cpu"))
+    if len(runs) <= 3:
+        assert plan.rows is None
+        assert plan.runs == runs
+    else:
+        assert plan.rows is not None
+        assert plan.runs == ((800, 8), (400, 4))
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(1, 100))

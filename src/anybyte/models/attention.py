@@ -16,6 +16,9 @@ from anybyte.models.windows import WindowPlan, from_windows, to_windows
 _LONG = 2**20
 """Scores of one head beyond which the form of attention must be one that never holds all of them."""
 
+_MOST_KEYS, _LEAST_WIDTH, _MOST_SCORES = 512, 32, 2**24
+"""Limits within which bfloat16 attention by plain products is quicker on a CPU than torch's own kernel."""
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """softmax(q k^T / sqrt(width)) v over [batch, heads, tokens, width]; `keys` is True at keys to look at.
@@ -27,8 +30,28 @@ def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout:
         # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
         q, k, v = (x.to(torch.promote_types(dtype, torch.float32)) for x in (q, k, v))
     with torch.autocast(v.device.type, enabled=False):
+        if keys is None and not dropout and _products_pay(q, k, v):
+            return _attend_by_products(q, k, v)
         out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout).to(dtype)
         return out
+
+
+def _products_pay(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    return (
+        v.device.type == "cpu"
+        and v.dtype == torch.bfloat16
+        and k.shape[2] <= _MOST_KEYS
+        and min(q.shape[3], v.shape[3]) >= _LEAST_WIDTH
+        and q.shape[:3].numel() * k.shape[2] <= _MOST_SCORES
+    )
+
+
+def _attend_by_products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The plain form: all scores, their softmax, and the weighted sums."""
+    batch, heads, queries, width = q.shape
+    q, k, v = (x.reshape(batch * heads, x.shape[2], x.shape[3]) for x in (q, k, v))
+    scores = torch.baddbmm(q.new_empty(1), q, k.mT, beta=0, alpha=width**-0.5)
+    return torch.bmm(scores.softmax(dim=-1), v).view(batch, heads, queries, -1)
 
 
 class WindowAttention(nn.Module):
@@ -43,16 +66,19 @@ class WindowAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Float[Tensor, "tokens dim"], plan: WindowPlan) -> Float[Tensor, "tokens dim"]:
-        qkv = to_windows(self.qkv(x), plan)
-        boundary = plan.num_full * plan.window
-        parts = []
-        if plan.num_full:
-            parts.append(self._attend(qkv[:boundary], plan.window, None))
-        if boundary < len(qkv):
-            parts.append(self._attend(qkv[boundary:], plan.short_length, plan.short_keys))
-        attended = parts[0] if len(parts) == 1 else torch.cat(parts)
-        out: Tensor = self.out(from_windows(attended, plan))
+        out: Tensor = self.out(self.attend(self.qkv(x), plan))
         return out
+
+    def attend(self, qkv: Float[Tensor, "tokens three_dim"], plan: WindowPlan) -> Float[Tensor, "tokens dim"]:
+        """What tokens find in their windows: queries, keys and values side by side -> the sums of values."""
+        slots = to_windows(qkv, plan)
+        parts = slots.split([count * length for count, length in plan.runs])
+        last = len(parts) - 1
+        found = [
+            self._attend(part, length, plan.last_keys if number == last else None)
+            for number, (part, (_, length)) in enumerate(zip(parts, plan.runs, strict=True))
+        ]
+        return from_windows(found[0] if len(found) == 1 else torch.cat(found), plan)
 
     def _attend(self, qkv: Tensor, window: int, keys: Tensor | None) -> Tensor:
         """Attention in windows of equal size: [slots, 3 dim] -> [slots, dim]; `keys` is True at keys to look at."""

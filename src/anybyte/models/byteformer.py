@@ -4,8 +4,8 @@ Notable here:
 - a batch is bytes end to end, tokens stay end to end, and windows are cut per file: no file is padded to another's
   length, and a file's answer does not depend on its neighbours;
 - the stem is a table lookup (stem.py);
-- without gradients, blocks run over a few thousand tokens at a time, so that their work stays in the processor's cache,
-  and a very long file goes through the whole network in stretches (stretches.py);
+- without gradients, blocks run over a thousand tokens at a time, so that their work stays in the processor's cache
+  (inference.py), and a very long file goes through the whole network in stretches (stretches.py);
 - `numerics="corenet"` computes what the paper's released code computes (corenet_numerics.py).
 
     bytes -> Stem -> + positions -> [Block -> (TokenMerge)] * depth -> LayerNorm -> mean over the file -> Linear ->
@@ -20,15 +20,12 @@ from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
 from anybyte.config import ByteFormerConfig
-from anybyte.models import corenet_numerics, stretches
+from anybyte.models import corenet_numerics, inference, stretches
 from anybyte.models.attention import Block, TokenMerge
 from anybyte.models.positions import LearnedPositions, SinusoidalPositions
 from anybyte.models.pretrained import Pretrained
 from anybyte.models.stem import Stem
 from anybyte.models.windows import Lengths, cut_windows, directs, group_windows, plan_windows
-
-_TOKENS_AT_ONCE = 4096
-"""Tokens that a block works on at a time without gradients."""
 
 
 class ByteFormer(Pretrained):
@@ -128,15 +125,17 @@ class ByteFormer(Pretrained):
     ) -> Float[Tensor, "tokens dim"]:
         """Block `index` over windows of `lengths` tokens; `counts`, the tokens of each file, serve stochastic depth."""
         block, window = self.blocks[index], self.windows[index][0]
+        assert isinstance(block, Block)
         if torch.is_grad_enabled():
             keep = self._stochastic_depth(index, x, counts) if self.training and counts is not None else None
-            out: Tensor = block(x, plan_windows(lengths, window, x.device), keep)
-            return out
-        parts = [
-            block(x[first:end], plan_windows(part, window, x.device))
-            for first, end, part in group_windows(lengths, _TOKENS_AT_ONCE)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            return block(x, plan_windows(lengths, window, x.device), keep)  # type: ignore[no-any-return]
+        run = inference.ready(block, x)
+        if run is None:
+            return block(x, plan_windows(lengths, window, x.device))  # type: ignore[no-any-return]
+        out = torch.empty_like(x)
+        for first, end, part in group_windows(lengths, inference.TOKENS_AT_ONCE * torch.get_num_threads()):
+            run(x[first:end], plan_windows(part, window, x.device), out[first:end])
+        return out
 
     @directs
     def run_merge(

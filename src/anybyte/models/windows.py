@@ -5,12 +5,15 @@ Here a file is cut where the shifted windows begin: at 0, s, s + w, s + 2w, ... 
 to wrap around, no window holds tokens of two files, and the tokens of a batch stay in one array [tokens, dim] without
 padding.
 
-Most windows are full: these go through attention as a dense batch without a mask. The few shorter ones, at the two
-ends of a file, are padded to the longest of them and masked.
+Most windows are full: these go through attention as a dense batch without a mask, where they lie. So do the few shorter
+ones, at the two ends of a long file. Those of many short files are brought together, padded to the longest of them and
+masked.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -27,18 +30,35 @@ R = TypeVar("R")
 
 def on_the_host(function: Callable[P, R]) -> Callable[P, R]:
     """Marks what plans work from lengths, in NumPy: `torch.compile` leaves it alone, with all that it calls."""
-    left_alone: Callable[P, R] = torch.compiler.disable(function)
-    return left_alone
+    return _left_alone(function, recursive=True)
 
 
 def directs(function: Callable[P, R]) -> Callable[P, R]:
     """Marks what only passes lengths and tensors on: `torch.compile` leaves it alone, not the blocks it calls."""
-    left_alone: Callable[P, R] = torch.compiler.disable(function, recursive=False)
-    return left_alone
+    return _left_alone(function, recursive=False)
+
+
+def _left_alone(function: Callable[P, R], recursive: bool) -> Callable[P, R]:
+    """`torch.compiler.disable`, which costs seconds, put off until there is a compiler to disable."""
+    disabled: Callable[P, R] | None = None
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal disabled
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        if disabled is None:
+            disabled = torch.compiler.disable(function, recursive=recursive)
+        return disabled(*args, **kwargs)
+
+    return run
 
 
 Lengths = NDArray[np.int64]
 """int64 [n]: tokens of each file, or of each window, in order."""
+
+_TOKENS_A_RUN = 1024
+"""Tokens from which on a run of equal windows is worth a call of attention for itself."""
 
 
 @on_the_host
@@ -73,31 +93,37 @@ def group_windows(lengths: Lengths, max_tokens: int) -> Iterator[tuple[int, int,
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Where the tokens of each window lie.
+    """Where the tokens of each window lie, for attention in dense batches of equal windows.
 
-    `rows` lists token indices window by window: first the full windows, [num_full * window] of them, then the short
-    ones, each padded to `short_length` by repeating its last token. `home` is its inverse: the place in `rows` of
-    each token. Both are None when all windows are full, since then `rows` would count 0, 1, 2, ...
+    Attributes:
+        runs: consecutive windows of one length: (how many, tokens in each).
+        rows: token indices window by window, where windows are brought together from elsewhere: first the full ones,
+            then the short ones, each padded to the longest of them by repeating its last token. None: the runs lie in
+            the order of the tokens, and nothing is moved.
+        home: the inverse of `rows`: the place in it of each token.
+        is_padding: True at rows that repeat a token; None: there are none.
+        last_keys: True where a window of the last run has a token; None: everywhere.
     """
 
-    window: int
-    num_full: int
-    rows: Int64[Tensor, "slots"] | None
-    home: Int64[Tensor, "tokens"] | None
-    is_padding: Bool[Tensor, "slots 1"] | None
-    short_keys: Bool[Tensor, "short 1 1 short_length"] | None
-    """True where a short window has a token. None when all short windows have the same length."""
-    short_length: int
+    runs: tuple[tuple[int, int], ...]
+    rows: Int64[Tensor, "slots"] | None = None
+    home: Int64[Tensor, "tokens"] | None = None
+    is_padding: Bool[Tensor, "slots 1"] | None = None
+    last_keys: Bool[Tensor, "short 1 1 short_length"] | None = None
 
 
 @on_the_host
 def plan_windows(lengths: Lengths, window: int, device: torch.device) -> WindowPlan:
-    """The plan for windows of these lengths, its tensors on `device`."""
-    full = lengths == window
-    num_full = int(full.sum())
-    if num_full == len(lengths):
-        return WindowPlan(window, num_full, None, None, None, None, 0)
+    """The plan for windows of these lengths, its tensors on `device`.
+
+    Windows stay where they are as long as there are few runs of equal ones: that is so in long files, of which each has
+    a short window at either end.
+    """
+    runs = _runs(lengths)
+    if len(runs) <= max(3, int(lengths.sum()) // _TOKENS_A_RUN):
+        return WindowPlan(runs)
     starts = np.cumsum(lengths) - lengths
+    full = lengths == window
     short_lengths = lengths[~full]
     short_length = int(short_lengths.max())
     offsets = np.arange(short_length)
@@ -110,14 +136,19 @@ def plan_windows(lengths: Lengths, window: int, device: torch.device) -> WindowP
     home[rows[real]] = np.flatnonzero(real)
     ragged = not present.all()
     return WindowPlan(
-        window,
-        num_full,
+        tuple((count, length) for count, length in ((int(full.sum()), window), (len(present), short_length)) if count),
         torch.from_numpy(rows).to(device),
         torch.from_numpy(home).to(device),
         torch.from_numpy(~real[:, None]).to(device) if ragged else None,
         torch.from_numpy(present[:, None, None, :]).to(device) if ragged else None,
-        short_length,
     )
+
+
+def _runs(lengths: Lengths) -> tuple[tuple[int, int], ...]:
+    """(how many, their value) of each run of equal lengths."""
+    firsts = np.flatnonzero(np.diff(lengths, prepend=0))
+    counts = np.diff(firsts, append=len(lengths))
+    return tuple(zip(counts.tolist(), lengths[firsts].tolist(), strict=True))
 
 
 class _Gather(torch.autograd.Function):
