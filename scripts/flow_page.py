@@ -43,18 +43,17 @@ def write_page(numbers: Mapping[str, Any]) -> str:
 
 def _head(training: Mapping[str, Any]) -> str:
     passes = ", ".join(f"1/{scale}" for scale in training["scales"])
-    check = training["validation"]
+    runs = "\n".join(_run(each) for each in training["runs"])
     return f"""# Optical flow, small
 
 Written by `scripts/results_flow.py` from [flow.json](flow.json).
 
-A Perceiver IO of {training["parameters"] / _MILLION:.2f} million parameters (`{training["recipe"]}`), trained on pairs
-of {training["size"][0]} x {training["size"][1]} pixels that are made of 200 photographs (one of each fifth class of
-ImageNet): textured layers under affine and smooth motion, with exact flow. It has seen no frame of the sets below, nor
-any real flow: {training["examples"]:,} examples in {training["steps"]:,} steps, {training["minutes"]:.0f} minutes,
-seed {training["seed"]}, {training["optimizer"]}. Hardware: 2 cores of an AMD EPYC (Zen 4), shared with other work; one
-thread; torch 2.13 CPU. The weights are those of step {check["step"]:,}, where the error on made pairs was
-{check["epe"]:.2f} pixels (zero flow: {check["zero_epe"]:.2f}).
+A Perceiver IO of {training["parameters"] / _MILLION:.2f} million parameters, trained on pairs that are made of 200
+photographs (one of each fifth class of ImageNet): textured layers under affine and smooth motion, with exact flow. It
+has seen no frame of the sets below, nor any real flow. Hardware: 2 cores of an AMD EPYC (Zen 4), shared with other
+work; one thread; torch 2.13 CPU.
+
+{runs}
 
 In use it takes passes over frames at {passes} of their size; each one warps the second frame by the flow so far and
 adds what is left. {_after(training["reading"])}
@@ -63,6 +62,15 @@ The model does not begin with random weights: it compares pixels of both frames 
 (`initialisation="matching"`, `models/starts/matching.py`). How much that is worth, and how much is learnt, is told
 apart below: "ours, before training" is the same model, with the same passes, after no step. What zero flow and OpenCV's
 methods make of the pairs below was known before."""
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    """A run of training in an item of a list."""
+    check = run["validation"]
+    return f"""- `{run["recipe"]}`: pairs of {run["size"][0]} x {run["size"][1]} pixels, {run["examples"]:,} examples in
+  {run["steps"]:,} steps, {run["minutes"]:.0f} minutes, seed {run["seed"]}, {run["optimizer"]}. The weights are those of
+  step {check["step"]:,}, where the error on made pairs of this size was {check["epe"]:.2f} pixels (zero flow:
+  {check["zero_epe"]:.2f})."""
 
 
 def _looks(earlier: Mapping[str, Any] | None) -> str:
@@ -210,11 +218,16 @@ def _settings(reading: Mapping[str, Any]) -> str:
 
 
 def _commands(training: Mapping[str, Any]) -> str:
+    lines, folder = [], ""
+    for number, run in enumerate(training["runs"], 1):
+        start = f" --run.init_from {folder}" if folder else ""
+        folder = f"runs/flow_{number}"
+        lines.append(f"    anybyte train {run['recipe']} --data pictures.zip --out {folder} --run.threads 1{start}")
     return f"""## Again
 
-    anybyte train {training["recipe"]} --data pictures.zip --out runs/flow_small --run.threads 1
-    python scripts/results_flow.py validate --run runs/flow_small --pictures pictures.zip
-    python scripts/results_flow.py test --run runs/flow_small --sets sintel_pairs.zip flying_chairs.zip kitti_pair.zip
+{chr(10).join(lines)}
+    python scripts/results_flow.py validate --run {folder} --pictures pictures.zip
+    python scripts/results_flow.py test --run {folder} --sets sintel_pairs.zip flying_chairs.zip kitti_pair.zip
     python scripts/results_flow.py page
-    anybyte evaluate runs/flow_small --data sintel_pairs.zip
-    anybyte flow frame1.png frame2.png -o flow.png --model runs/flow_small"""
+    anybyte evaluate {folder} --data sintel_pairs.zip
+    anybyte flow frame1.png frame2.png -o flow.png --model {folder}"""

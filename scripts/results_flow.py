@@ -242,7 +242,19 @@ def _shrink(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def describe_run(run: Path, predictor: FlowPredictor) -> dict[str, Any]:
-    """What the page says of the training."""
+    """What the page says of the model and its training, which may have gone on from another run."""
+    runs = [run]
+    while (before := read_recipe(runs[0] / "recipe.json").run.init_from) and (Path(before) / "recipe.json").exists():
+        runs.insert(0, Path(before))
+    return {
+        "runs": [_describe(each) for each in runs],
+        "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
+        "scales": [round(1 / scale) for scale in predictor.reading.scales],
+        "reading": dataclasses.asdict(predictor.reading),
+    }
+
+
+def _describe(run: Path) -> dict[str, Any]:
     recipe: Recipe = read_recipe(run / "recipe.json")
     assert isinstance(recipe.task, FlowConfig)
     log = read_log(run / "log.jsonl")
@@ -257,9 +269,6 @@ def describe_run(run: Path, predictor: FlowPredictor) -> dict[str, Any]:
         "minutes": float(checks[-1]["minutes"]),
         "size": list(recipe.task.made.size),
         "optimizer": f"{optim.optimizer.upper()} at {optim.learning_rate:g}, {optim.schedule}",
-        "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
-        "scales": [round(1 / scale) for scale in predictor.reading.scales],
-        "reading": dataclasses.asdict(predictor.reading),
         "validation": {"step": int(best["step"]), "epe": best["epe"], "zero_epe": best["zero_epe"]},
     }
 

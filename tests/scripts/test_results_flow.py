@@ -13,7 +13,7 @@ from anybyte.files.flow_sets import Pair
 from scripts import results_flow
 from scripts.flow_page import write_page
 
-TRAINING = {
+RUN = {
     "recipe": "small/flow",
     "seed": 0,
     "steps": 1500,
@@ -21,10 +21,13 @@ TRAINING = {
     "minutes": 31.4,
     "size": [48, 64],
     "optimizer": "LAMB at 0.003, cosine",
+    "validation": {"step": 1400, "epe": 1.25, "zero_epe": 2.5},
+}
+TRAINING = {
+    "runs": [RUN, RUN | {"recipe": "small/flow/finer", "size": [96, 128]}],
     "parameters": 187_000,
     "scales": [32, 16],
     "reading": {"kind": "frames", "scales": [1 / 32, 1 / 16], "tiles": True, "median": 7, "check": 5},
-    "validation": {"step": 1400, "epe": 1.25, "zero_epe": 2.5},
 }
 
 
@@ -58,7 +61,10 @@ def test_the_page_says_what_the_numbers_say(tmp_path: Path) -> None:
     assert "Better than zero flow on 1 of 2 pairs of Sintel, 1 of 1 of FlyingChairs and 0 of 0 of KITTI." in text
     assert "Worse than Farnebäck on average over all pairs (4.33 and 3.83 pixels), and better on 2 of 3 pairs." in text
     assert "Better than the same model before training on average" in text
-    assert "6,000 examples in 1,500 steps, 31 minutes" in text
+    assert "- `small/flow`: pairs of 48 x 64 pixels, 6,000 examples in\n  1,500 steps, 31 minutes" in text
+    assert "- `small/flow/finer`: pairs of 96 x 128 pixels" in text
+    assert "anybyte train small/flow --data pictures.zip --out runs/flow_1 --run.threads 1\n" in text
+    assert "small/flow/finer --data pictures.zip --out runs/flow_2 --run.threads 1 --run.init_from runs/flow_1" in text
     assert "over frames at 1/32, 1/16 of their size" in text
     assert "a median of 7 x 7" in text
     assert "over 5 x 5 pixels" in text

@@ -129,7 +129,8 @@ def finer() -> Recipe:
             median=7,
             check=5,
         ),
-        run=replace(recipe.run, out="runs/flow_finer", epochs=24, evaluate_every=6),
+        optim=replace(recipe.optim, learning_rate=4e-4),
+        run=replace(recipe.run, out="runs/flow_finer", epochs=36, evaluate_every=6),
     )
 
 
