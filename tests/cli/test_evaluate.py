@@ -101,6 +101,13 @@ def test_bad_input_is_named(run: Run) -> None:
     assert run("model", "--data", "data", "--format", "doc")[0] == 2
 
 
+def test_a_report_that_cannot_be_written_is_refused_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anybyte.cli.evaluate.usable_device", lambda name: pytest.fail("it has begun to work"))
+    code, out, err = run("model", "--data", "data", "--split", "all", "--out", "data/cat/1.bin")
+    assert (code, out) == (2, "")
+    assert err.endswith("data/cat/1.bin: Not a directory\n")
+
+
 def test_an_empty_file_is_named_or_left_out(run: Run) -> None:
     Path("data/cat/empty.bin").touch()
     code, _, err = run("model", "--data", "data", "--split", "all")

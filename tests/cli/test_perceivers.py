@@ -14,6 +14,7 @@ import pytest
 
 from anybyte import load
 from anybyte.cli import autoencode, fill, flow, main
+from anybyte.cli.computing import check_folder, check_out
 from anybyte.files.audio import encode_audio
 from anybyte.files.flow import colour_flow, read_flow
 from anybyte.files.images import decode_image
@@ -187,7 +188,16 @@ def wav(path: str) -> str:
         (["fill", ""], "the text is empty"),
         (["fill", "no blank"], "the text has no blank: write two or more _ in a row"),
         (["fill", "_" * 21], "the text has 21 bytes, and the model reads 20 at most"),
-        (["fill", "__", "--top", "0"], "top is 0"),
+        (["autoencode", "a.png", "-o", "o.mp4"], "a.png is a picture, expected a video"),
+        (["autoencode", "v.mp4", "-o", "o.mp4", "--start", "1e300"], "start is 1e+300, expected seconds from 0 to"),
+        (["flow", "v.mp4", "-o", "o.mp4", "--start", "nan"], "start is nan, expected seconds"),
+        (["autoencode", "v.mp4", "-o", "o.mp4", "--top", "0"], "--top is 0"),
+        (["autoencode", "v.mp4", "-o", "folder.mp4"], "folder.mp4: is a folder: name a file to write with -o"),
+        (["fill", "__", "--top", "0"], "--top is 0"),
+        (["fill", "__", "--top", "1000000"], "--top is 1000000, expected 1 to 1000"),
+        (["fill", "__", "--pieces", "2"], "--pieces 2 is for a model of pieces"),
+        (["fill", "__", "--seed", "1"], "--seed 1 is of random weights, and --model gives trained ones"),
+        (["fill", "__", "--threads", "99999999999"], "--threads is 99999999999, expected 1 to 1024"),
         (["fill", "__", "--blank", "ab"], "one ASCII character"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -198,6 +208,7 @@ def test_mistakes_are_one_line(run: Run, args: list[str], message: str) -> None:
     save_picture(Path("c.png"), 9, 9)
     Path("x.txt").write_text("Dear reader,\n" * 20)
     wav("s.wav")
+    Path("folder.mp4").mkdir()
     if "v.mp4" in args:
         save_video(Path("v.mp4"), frames=3)
     before = set(Path().iterdir())
@@ -221,3 +232,28 @@ def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_model_for_something_else_is_named(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fill", "__", "--model", str(models / "flow")]) == 2
     assert "does not fill text: it is there to estimate flow" in capsys.readouterr().err
+    assert main(["fill", "__", "--model", ""]) == 2
+    assert "the model's name is empty" in capsys.readouterr().err
+
+
+def test_seeds_out_of_range_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("-1", "9" * 30):
+        assert main(["fill", "__", "--seed", seed]) == 2
+        assert capsys.readouterr().err == f"anybyte: --seed is {seed}, expected 0 to {2**63 - 1}\n"
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # for who may write everything, as in a container
+    with pytest.raises(PermissionError):
+        check_out(str(tmp_path / "new"))
+    with pytest.raises(PermissionError):
+        check_folder(str(tmp_path / "a/b"))
+    monkeypatch.undo()
+    with pytest.raises(NotADirectoryError, match="file"):
+        check_folder(str(tmp_path / "file/a/b"))
+    check_folder(str(tmp_path / "a/b"))
+    check_out(str(tmp_path / "file"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]

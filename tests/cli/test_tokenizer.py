@@ -26,6 +26,10 @@ def test_pieces_of_a_text(texts: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out.startswith("own.model: 320 pieces of ")
     assert main(["tokenizer", "show", "own.model", "quick fox ☃"]) == 0
     shown = capsys.readouterr().out.strip()
+    (texts / "run/model").mkdir(parents=True)
+    (texts / "own.model").rename(texts / "run/model/spm.model")
+    assert main(["tokenizer", "show", "run", "quick fox ☃"]) == 0
+    assert capsys.readouterr().out.strip() == shown
     assert shown.replace(" ", "").replace("▁", " ") == "quick fox \\xe2\\x98\\x83"
 
 
@@ -33,6 +37,13 @@ def test_pieces_of_a_text(texts: Path, capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "message"),
     [
         (["train", "texts/", "--vocabulary", "9000"], "no 9000 pieces can be learnt from this text"),
+        (["train", "texts/", "--vocabulary", "99999999999"], "--vocabulary is 99999999999, expected 300"),
+        (["train", "texts/", "--held-out", "nan"], "--held-out is nan, expected a share"),
+        (
+            ["train", "valid.txt", "-o", "o.model"],
+            "valid.txt: no text to learn from: files whose names say valid or test",
+        ),
+        (["show", "run", "text"], "run/model has no spm.model: its model does not read pieces"),
         (["train", "missing/"], "missing: No such file or directory"),
         (["train", "texts/", "-o", "there/spm.model"], "there: No such directory"),
         (["train", "texts/a.txt+"], "texts/a.txt+: expected a text on both sides of each +"),
@@ -43,6 +54,8 @@ def test_pieces_of_a_text(texts: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_mistakes_are_one_line(
     texts: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
+    (texts / "valid.txt").write_text("held out " * 99)
+    (texts / "run/model").mkdir(parents=True)
     assert main(["tokenizer", *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err

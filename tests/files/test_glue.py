@@ -119,6 +119,7 @@ def test_the_folder_of_a_task_is_found_by_any_of_its_names(tmp_path: Path) -> No
     ("name", "lines", "message"),
     [
         ("dev.tsv", ["index\tsentence1\tlabel"], r"dev.tsv, line 1: there is no column 'sentence2' of RTE; there are"),
+        ("dev.tsv", [], r"dev.tsv is empty: expected rows of RTE, with tabs between columns"),
         ("dev.tsv", ["index\tsentence1\tsentence2"], r"line 1: there is no column 'label' of RTE"),
         ("dev.tsv", [*TSV["rte"][1], "1\tonly two"], r"dev.tsv, line 3: expected 4 columns between tabs, got 2"),
         (

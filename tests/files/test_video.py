@@ -10,12 +10,13 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from anybyte.files import streams
 from anybyte.files.audio import encode_audio
 from anybyte.files.images import encode_image
 from anybyte.files.streams import Stored
-from anybyte.files.video import Clip, VideoWriter, probe, read_clip, video_frames, write_clip
+from anybyte.files.video import Clip, VideoWriter, check_video, probe, read_clip, video_frames, write_clip
 
 
 def make_video(
@@ -217,7 +218,20 @@ def test_too_short_a_video_says_how_long_it_is(tmp_path: Path) -> None:
         read_clip(path, start=3.0, frames=1)
 
 
-@pytest.mark.parametrize("arguments", [{"frames": 0}, {"start": -1.0}, {"start": float("nan")}, {"frame_rate": 0.0}])
+def test_a_picture_is_no_video_of_one_frame(tmp_path: Path) -> None:
+    for name in ("a.png", "a.gif"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\.png is a picture, expected a video"):
+        check_video(tmp_path / "a.png")
+    check_video(tmp_path / "a.gif")  # which may move
+    check_video(make_video(tmp_path / "a.mkv", evenly(2)))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        check_video(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"frames": 0}, {"start": -1.0}, {"start": float("nan")}, {"start": 1e300}, {"frame_rate": 0.0}]
+)
 def test_arguments_out_of_range_are_named(tmp_path: Path, arguments: dict[str, float]) -> None:
     (name,) = arguments
     with pytest.raises(ValueError, match=f"{name} is"):

@@ -257,6 +257,7 @@ def test_what_a_user_writes_is_text(text: TextPredictor) -> None:
         ("__" * 11, {}, "the text has 22 bytes, and the model reads 20 at most"),
         ("é" * 10 + "_", {}, "the text has 21 bytes"),
         ("__", {"top": 0}, "top is 0"),
+        ("__", {"top": 10**9}, "top is 1000000000, expected 1 to 1000"),
         ("abc", {"blanks": [(0, 4)]}, r"blank \(0, 4\) .* lies outside of a text of 3 bytes"),
         ("abc", {"blanks": [(1, 2), (0, 1)]}, "out of order"),
         ("abc", {"blanks": [(1, 1)]}, "blank"),
@@ -276,7 +277,7 @@ def test_two_videos_without_sound_are_no_clip(tmp_path: Path) -> None:
         size=SizeSchema(latents=2, width=8, layers=1, heads=1),
     )
     create_model(schema).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="holds a Perceiver, which does not classify files"):
+    with pytest.raises(ValueError, match="holds a Perceiver that does not classify files"):
         load_as(ClipPredictor, tmp_path, device="cpu")
 
 

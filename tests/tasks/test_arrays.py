@@ -80,6 +80,9 @@ def test_wrong_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "train.npz").write_bytes(b"PK\3\4 no")
     with pytest.raises(ValueError, match="not arrays as NumPy writes them"):
         open_arrays(str(tmp_path), ["a"], ["y"])
+    (tmp_path / "train.npz").write_text("hello")
+    with pytest.raises(ValueError, match=r"train.npz: not arrays as NumPy writes them: neither .npz nor .npy$"):
+        open_arrays(str(tmp_path), ["a"], ["y"])
     write(tmp_path, a=np.array([b"x", None], dtype=object), y=np.zeros(2))
-    with pytest.raises(ValueError, match="not arrays as NumPy writes them"):
+    with pytest.raises(ValueError, match="not arrays as NumPy writes them: there are Python objects in it"):
         open_arrays(str(tmp_path), ["a"], ["y"])

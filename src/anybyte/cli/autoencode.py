@@ -8,7 +8,7 @@ import sys
 from anybyte.cli import printable
 from anybyte.cli.computing import add_options, check_out, predictor_for
 from anybyte.cli.progress import step_bar
-from anybyte.files.video import VideoWriter, probe, write_clip
+from anybyte.files.video import VideoWriter, check_video, probe, write_clip
 from anybyte.predictor import ClipPredictor
 
 MODEL = "perceiver_io_multimodal"
@@ -29,6 +29,9 @@ def main(args: list[str]) -> int:
     options = _parser().parse_args(args)
     check_out(options.out, options.clip)
     VideoWriter(options.out, 2, 2, 1)  # refuses what it could not write later
+    if options.top < 1:
+        raise ValueError(f"--top is {options.top}, expected at least 1")
+    check_video(options.clip)
     predictor = predictor_for(options, ClipPredictor, MODEL)
     predictor.piece = options.piece
     if not (options.silence or probe(options.clip).has_sound):

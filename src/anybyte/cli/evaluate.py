@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anybyte.cli.computing import check_folder
 from anybyte.cli.evaluate_files import read_data_settings
 from anybyte.cli.progress import step_bar
 from anybyte.config import (
@@ -64,7 +65,7 @@ KINDS = {
         "answers arrays with arrays",
         "anybyte.evaluate.declared",
         (),
-        "folder of arrays: test.npz, val.npz or train.npz",
+        "folder of arrays: test.npz, val.npz or train.npz; or made:entities",
     ),
     "masked": Kind(
         "fills masked text", "anybyte.evaluate.language", ("baseline", "limit"), "text file, folder or zip of them"
@@ -83,6 +84,7 @@ def main(args: list[str]) -> int:
     kind_name = _kind_of(options.model, run)
     kind = KINDS[kind_name]
     out = options.out or str(run / "evaluation" if run else Path("evaluation"))
+    check_folder(out)
     device = usable_device(options.device or _best_device())
     with step_bar("done") as progress:
         findings = importlib.import_module(kind.module).evaluate(

@@ -11,7 +11,7 @@ from anybyte.cli import printable
 from anybyte.cli.computing import add_options, predictor_for
 from anybyte.cli.progress import step_bar
 from anybyte.predictor import Filled, TextPredictor
-from anybyte.predictor.text import BLANK, find_blanks
+from anybyte.predictor.text import BLANK, MAX_TOP, find_blanks
 
 MODEL = "perceiver_io_language"
 
@@ -39,11 +39,20 @@ def main(args: list[str]) -> int:
         raise ValueError(
             f"the text has no blank: write two or more {options.blank} in a row, one for each byte to find"
         )
-    if options.pieces < 1:
+    if options.pieces is not None and options.pieces < 1:
         raise ValueError(f"--pieces is {options.pieces}, expected at least 1")
+    if not 1 <= options.top <= MAX_TOP:
+        raise ValueError(f"--top is {options.top}, expected 1 to {MAX_TOP}")
     predictor = predictor_for(options, TextPredictor, MODEL)
+    if options.pieces is not None and predictor.pieces is None:
+        raise ValueError(
+            f"--pieces {options.pieces} is for a model of pieces; this one reads bytes, "
+            "and finds as many as its blank has underscores"
+        )
     with step_bar() as progress:
-        filled = predictor.fill(data, options.top, blank=options.blank, progress=progress, num_pieces=options.pieces)
+        filled = predictor.fill(
+            data, options.top, blank=options.blank, progress=progress, num_pieces=options.pieces or 1
+        )
     print(_json(filled) if options.json else _lines(filled))
     return 0
 
@@ -56,11 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("text", metavar="TEXT", help="a text with blanks; - is standard input")
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="candidates for each blank (5)")
-    parser.add_argument("--blank", default=BLANK, metavar="C", help=f"what blanks are written with ({BLANK})")
     parser.add_argument(
-        "--pieces", type=int, default=1, metavar="N", help="of a model of pieces: pieces in each blank (1)"
+        "--top", type=int, default=5, metavar="K", help=f"candidates for each blank, {MAX_TOP} at most (5)"
     )
+    parser.add_argument("--blank", default=BLANK, metavar="C", help=f"what blanks are written with ({BLANK})")
+    parser.add_argument("--pieces", type=int, metavar="N", help="of a model of pieces: pieces in each blank (1)")
     parser.add_argument("--json", action="store_true", help="one object: the text, and the candidates of each blank")
     add_options(parser, pieces=False)
     return parser

@@ -65,8 +65,15 @@ def main(args: list[str]) -> int:
         print(f"validation: {metrics or 'nothing to validate on'}")
         print(f"model:      {result.folder}")
         if not isinstance(recipe.task, DeclaredConfig):  # whose folder need not have a part to measure on
-            print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}")
+            print(f"next:       anybyte evaluate {shlex.quote(recipe.run.out)}{_measured_on(recipe)}")
     return 0
+
+
+def _measured_on(recipe: Recipe) -> str:
+    """What else `anybyte evaluate` has to be told, where a run's own data need not hold anything to test on."""
+    if isinstance(recipe.task, FlowConfig) and recipe.task.pairs == "made":
+        return " --data PAIRS   (frames with their flow: evaluate --help)"
+    return " --data TEXT   (that it has not learnt from)" if isinstance(recipe.task, MaskedConfig) else ""
 
 
 def parse_recipe(name: str, options: list[str]) -> Recipe:

@@ -122,6 +122,8 @@ def evaluate(request: Request) -> Findings:
     recipe = request.recipe
     task = recipe.task if recipe is not None and isinstance(recipe.task, MaskedConfig) else MaskedConfig()
     limit = request.options.get("limit")
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit is {limit}, expected at least 1 byte")
     texts, part = _texts(request, task, None if limit is None else int(limit))
     missing = Missing.of(texts, task.probability)
     total = sum(map(len, texts))

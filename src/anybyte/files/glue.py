@@ -190,7 +190,9 @@ class _Tsv:
 
     def __init__(self, file: Path, task: str, lines: Sequence[bytes]) -> None:
         self.file, self.task = file, TASKS[task]
-        header = [name.decode("utf-8", "replace").strip() for name in lines[0].split(b"\t")] if lines else []
+        if not any(lines):
+            raise ValueError(f"{file} is empty: expected rows of {self.task.title}, with tabs between columns")
+        header = [name.decode("utf-8", "replace").strip() for name in lines[0].split(b"\t")]
         self.first = 1
         if task == "cola" and header != ["index", "sentence"]:
             self.first = 0

@@ -19,6 +19,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from anybyte.files.media import medium_of
 from anybyte.files.streams import (
     Stored,
     opened,
@@ -33,6 +34,9 @@ from anybyte.files.streams import (
 FRAME_RATE, SAMPLE_RATE = 25.0, 48_000
 """Of the Perceiver's clips: 16 frames with 1,920 samples each (Jaegle et al. 2022, section 4.3)."""
 
+_LONGEST = 10**8
+"""Seconds, three years: times beyond are no mistake that a decoder should see, and libav counts them in 64 bits."""
+_HEAD = 64
 _WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _CODECS = ("libx264", "libopenh264", "mpeg4")
 """Video codecs to write, best first: which of them there are depends on how libav was built."""
@@ -102,8 +106,7 @@ def read_clip(
     """
     if frames < 1:
         raise ValueError(f"frames is {frames}, expected at least 1")
-    if not (math.isfinite(start) and start >= 0):
-        raise ValueError(f"start is {start}, expected seconds from 0 on")
+    check_start(start)
     if not (math.isfinite(frame_rate) and frame_rate > 0):
         raise ValueError(f"frame_rate is {frame_rate}, expected a positive number")
     times = [start + number / frame_rate for number in range(frames)]
@@ -111,6 +114,20 @@ def read_clip(
     origin, pictures = pick_frames(file, times, size)
     samples, notes = read_sound(file, origin + start, round(frames / frame_rate * rate), rate)
     return Clip(np.stack(pictures), samples, frame_rate, rate, notes)
+
+
+def check_start(start: float) -> None:
+    """Nothing, if `start` can be a place in a video; ValueError if not."""
+    if not 0 <= start <= _LONGEST:
+        raise ValueError(f"start is {start}, expected seconds from 0 to {_LONGEST:,}")
+
+
+def check_video(path: str | os.PathLike[str]) -> None:
+    """Raises ValueError for a picture, to libav a video of one frame; OSError where nothing can be read."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if medium_of(head) == "image" and not head.startswith(b"GIF"):  # which may move
+        raise ValueError(f"{os.fspath(path)} is a picture, expected a video")
 
 
 def probe(path: str | os.PathLike[str] | Stored) -> Probe:
@@ -146,9 +163,11 @@ def video_frames(path: str | os.PathLike[str], start: float = 0.0) -> Iterator[t
         start: seconds after the first frame; the first frame given is the one that is shown then.
 
     Raises:
-        ValueError: not a video, a damaged one, or one that ends before `start`; the message names the file.
+        ValueError: not a video, a damaged one, or one that ends before `start`, and the message names the file; or a
+            `start` out of range.
         OSError: the file cannot be read.
     """
+    check_start(start)
     origin = None
     for before, frame in shown_from(os.fspath(path), start):
         origin = before

@@ -19,6 +19,8 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
         ValueError: there is none.
     """
     name = os.fspath(name_or_path)
+    if not name:
+        raise ValueError("the model's name is empty: expected a folder, a bundled name, or an id org/name of the hub")
     path = Path(name)
     if path.is_dir():
         inner = path / "model"

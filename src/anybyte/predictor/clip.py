@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anybyte.config import AudioInputConfig, ClassOutputConfig, ClipConfig, GridOutputConfig, VideoInputConfig
-from anybyte.files.video import SAMPLE_RATE, Clip, probe, read_clip
+from anybyte.files.video import SAMPLE_RATE, Clip, check_video, probe, read_clip
 from anybyte.models.contradictions import num_places
 from anybyte.models.perceiver import Perceiver
 from anybyte.predictor.compute import PIECE, Compute, Precision, Progress, check_piece, watched
@@ -126,6 +126,7 @@ class ClipPredictor(Compute):
             ValueError: not a video, one without sound, or too short a one; the message names it.
             OSError: it cannot be read.
         """
+        check_video(path)
         if not silence and not probe(path).has_sound:
             raise ValueError(f"{os.fspath(path)} is a video without sound, and the model reads both")
         return read_clip(path, start, self.frames, self.size, self.frame_rate, self.rate)

@@ -23,6 +23,7 @@ from anybyte.batch import ByteBatch, Data, form_of, make_batch, num_bytes, to_de
 from anybyte.config import ReadingConfig
 from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_forms, windows
 from anybyte.evaluate.views import logits_of, probabilities
+from anybyte.models.perceiver import Perceiver
 from anybyte.models.pretrained import READING, Pretrained, read_reading
 from anybyte.predictor.compute import Compute, Precision
 from anybyte.privacy.keys import read_key
@@ -85,6 +86,11 @@ def load_classifier(
         OSError: the key file cannot be read.
     """
     config = read_reading(folder)
+    if isinstance(model, Perceiver) and model.num_classes is None:
+        raise ValueError(
+            f"{folder} holds a Perceiver that does not classify files, nor fill text, estimate flow or autoencode "
+            "clips: `anybyte evaluate` measures it"
+        )
     if model.num_classes is None or (config.kind == "bytes" and not model.reads_files):
         lacks = "" if model.num_classes is None else f": no {READING} says how it would read them"
         raise ValueError(f"{folder} holds a {type(model).__name__}, which does not classify files{lacks}")

@@ -27,6 +27,8 @@ from anybyte.predictor.text_pieces import best_pieces, lay_out
 BLANK = "_"
 """Two or more of these in a row are a blank, of one byte each; for a model of pieces, of however many bytes. One alone
 is text, as in `snake_case`."""
+MAX_TOP = 1000
+"""Candidates of a blank, at most: for each byte, every one of them is tried with every byte."""
 
 
 @dataclass(frozen=True)
@@ -133,22 +135,23 @@ class TextPredictor(Compute):
 
         Args:
             text: bytes are taken as they are; a string is its UTF-8. Names such as `[MASK]` in it are text.
-            top: candidates for each blank, at most.
+            top: candidates for each blank, at most; up to 1,000.
             blanks: which bytes to find, as [start, end) in the text's bytes. None: where `blank` is written.
             blank: two or more of this character in a row are a blank, one byte each.
             progress: is called with the number of steps done, and of all.
             num_pieces: that stand in each blank, if the model reads pieces.
 
         Raises:
-            ValueError: an empty or too long text, one without blanks, or blanks that lie outside or overlap.
+            ValueError: an empty or too long text, one without blanks, blanks that lie outside or overlap, or too many
+                candidates.
         """
         data = text.encode() if isinstance(text, str) else bytes(text)
         if not data:
             raise ValueError("the text is empty: there is nothing to fill")
         if self.pieces is None and len(data) > self.max_bytes:
             raise ValueError(f"the text has {len(data):,} bytes, and the model reads {self.max_bytes:,} at most")
-        if top < 1:
-            raise ValueError(f"top is {top}, expected at least 1")
+        if not 1 <= top <= MAX_TOP:
+            raise ValueError(f"top is {top}, expected 1 to {MAX_TOP}")
         spans = find_blanks(data, blank) if blanks is None else _check_spans(blanks, len(data))
         if not spans:
             raise ValueError(f"the text has no blank: write two or more {blank} in a row, one a byte to find")

@@ -198,7 +198,11 @@ def _load(folder: Path, part: str) -> dict[str, NDArray[Any]]:
         with open(archive, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{folder / part}: not arrays as NumPy writes them: {error}") from error
+        where = folder / part if (folder / part).is_dir() else archive
+        reason = str(error)
+        if "allow_pickle" in reason:  # NumPy takes whatever it does not know for a pickle, and tells how to run one
+            reason = "there are Python objects in it" if "Object arrays" in reason else "neither .npz nor .npy"
+        raise ValueError(f"{where}: not arrays as NumPy writes them: {reason}") from error
 
 
 def _blank(values: Column) -> Any:

@@ -71,10 +71,13 @@ def open_measured(
             )
             found: dict[str, list[Example]] = {task: kept if split == "train" else held}
             if not found[task]:
-                raise ValueError(f"no example of {TASKS[task].title} was held out: data.val_fraction is 0; --split dev")
+                raise ValueError(
+                    f"no example of {TASKS[task].title} in {path} is in the {split} part: data.val_fraction is "
+                    f"{data.val_fraction:g}; --split dev"
+                )
             kind: str = split
         else:
-            kind = split or ("dev" if find_part(path, task, "dev") else "test")
+            kind = split or ("test" if find_part(path, task, "test") and not find_part(path, task, "dev") else "dev")
             found = read_part(path, task, kind, problems)
         for part, examples in found.items():
             if all(row.label == UNKNOWN for row in examples):
