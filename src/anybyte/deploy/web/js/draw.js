@@ -26,8 +26,14 @@ export class Sheet {
   clear() {
     this.context.fillStyle = "#000";
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.pen = { x: this.canvas.width / 2, y: this.canvas.height / 2, isDown: false };
     this.last = null;
+    this.resize(this.side);
+  }
+
+  /** Sets how many pixels wide and high the picture will be; the pen of the keys goes back to the middle. */
+  resize(side) {
+    this.side = side;
+    this.pen = { column: side >> 1, row: side >> 1, isDown: false };
   }
 
   /** The drawing in `side` x `side` grey pixels, each the mean of what it covers. @returns {Uint8Array} */
@@ -46,8 +52,8 @@ export class Sheet {
 
   /** What the sheet says to those who do not see it. */
   get about() {
-    const { x, y, isDown } = this.pen, step = this.canvas.width / this.side;
-    return `Pen ${isDown ? "down" : "up"}, column ${Math.floor(x / step) + 1}, row ${Math.floor(y / step) + 1}`;
+    const { column, row, isDown } = this.pen;
+    return `Pen ${isDown ? "down" : "up"}, column ${column + 1}, row ${row + 1}`;
   }
 
   #place(event) {
@@ -67,16 +73,21 @@ export class Sheet {
   }
 
   #press(event) {
-    const step = this.canvas.width / this.side;
-    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step], " ": [0, 0] };
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] };
     if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    if (event.key === " ") this.pen.isDown = !this.pen.isDown;
-    const within = (value) => Math.max(0, Math.min(this.canvas.width - 1, value));
-    const from = { ...this.pen };
-    this.pen.x = within(from.x + moves[event.key][0]);
-    this.pen.y = within(from.y + moves[event.key][1]);
-    if (this.pen.isDown) this.#line(from, this.pen);
+    const { pen } = this, from = this.#middle();
+    if (event.key === " ") pen.isDown = !pen.isDown;
+    const within = (value) => Math.max(0, Math.min(this.side - 1, value));
+    pen.column = within(pen.column + moves[event.key][0]);
+    pen.row = within(pen.row + moves[event.key][1]);
+    if (pen.isDown) this.#line(from, this.#middle());
     this.canvas.setAttribute("aria-label", `Sheet to draw on. ${this.about}`);
+  }
+
+  /** Where the pen is on the canvas. */
+  #middle() {
+    const step = this.canvas.width / this.side;
+    return { x: (this.pen.column + 0.5) * step, y: (this.pen.row + 0.5) * step };
   }
 }

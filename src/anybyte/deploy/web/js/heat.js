@@ -91,7 +91,7 @@ function drawWave({ start, frame, values }, scores, full) {
     const first = Math.floor((x * values.length) / WIDE);
     const end = Math.max(first + 1, Math.floor(((x + 1) * values.length) / WIDE));
     let low = 1, high = -1, score = 0;
-    for (let i = first; i < end && i < values.length; i++) {
+    for (let i = Math.max(0, first - 1); i < end && i < values.length; i++) { // from the last place, without a gap
       low = Math.min(low, values[i]);
       high = Math.max(high, values[i]);
     }

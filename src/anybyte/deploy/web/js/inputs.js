@@ -92,7 +92,7 @@ function listenToSheet(onFile, onError) {
     button.setAttribute("aria-expanded", String(!part.hidden));
     if (!part.hidden) find("sheet").focus();
   });
-  find("side").addEventListener("change", (event) => { sheet.side = Number(event.target.value); });
+  find("side").addEventListener("change", (event) => { sheet.resize(Number(event.target.value)); });
   find("clear").addEventListener("click", () => sheet.clear());
   find("read-drawing").addEventListener("click", () => {
     const pixels = sheet.pixels();
