@@ -81,9 +81,10 @@ def test_the_table_is_built_once() -> None:
     stem = Stem(16, 8)
     batch = ByteBatch.from_bytes([b"some bytes"])
     _answer(stem, batch)
-    table = stem._cached_table()
+    table = stem._cached_table(torch.float32)
     _answer(stem, batch)
-    assert stem._cached_table() is table
+    assert stem._cached_table(torch.float32) is table
+    assert stem._cached_table(torch.bfloat16) is stem._cached_table(torch.bfloat16)
 
 
 def test_padding_adds_nothing_whatever_its_row_holds() -> None:

@@ -82,6 +82,10 @@ class ByteFormer(Pretrained):
             return corenet_numerics.features(self, batch)
         if not torch.is_grad_enabled() and int(batch.lengths.max()) > stretches.STRETCH_BYTES:
             return stretches.features_of_long_files(self, batch)
+        if not torch.is_grad_enabled():
+            groups = inference.group_files(batch, self.stem.stride)
+            if len(groups) > 1:
+                return torch.cat([self.features(group) for group in groups])
         tokens, counts = self.tokens(batch)
         return mean_by_file(tokens, counts)
 
@@ -109,7 +113,8 @@ class ByteFormer(Pretrained):
         if self.config.dropout:
             x = nn.functional.dropout(x, self.config.dropout, self.training)
         for index in range(self.config.depth):
-            x = self.run_block(index, x, counts)
+            window, shift = self.windows[index]
+            x = self._run_windows(index, x, cut_windows(counts, window, shift), counts, x)
             x, counts = self.run_merge(index, x, counts)
         return self.norm(x), counts
 
@@ -124,6 +129,12 @@ class ByteFormer(Pretrained):
         self, index: int, x: Float[Tensor, "tokens dim"], lengths: Lengths, counts: Lengths | None = None
     ) -> Float[Tensor, "tokens dim"]:
         """Block `index` over windows of `lengths` tokens; `counts`, the tokens of each file, serve stochastic depth."""
+        return self._run_windows(index, x, lengths, counts, None)
+
+    def _run_windows(
+        self, index: int, x: Tensor, lengths: Lengths, counts: Lengths | None, out: Tensor | None
+    ) -> Float[Tensor, "tokens dim"]:
+        """As `run_windows`; `out` may hold the result, and may be x itself."""
         block, window = self.blocks[index], self.windows[index][0]
         assert isinstance(block, Block)
         if torch.is_grad_enabled():
@@ -132,7 +143,8 @@ class ByteFormer(Pretrained):
         run = inference.ready(block, x)
         if run is None:
             return block(x, plan_windows(lengths, window, x.device))  # type: ignore[no-any-return]
-        out = torch.empty_like(x)
+        if out is None:
+            out = torch.empty_like(x)
         for first, end, part in group_windows(lengths, inference.TOKENS_AT_ONCE * torch.get_num_threads()):
             run(x[first:end], plan_windows(part, window, x.device), out[first:end])
         return out
@@ -146,7 +158,10 @@ class ByteFormer(Pretrained):
             return x, counts
         if (counts % 2).any():
             x = _pad_odd(x, counts)
-        return self.merges[str(index)](x.reshape(-1, 2 * x.shape[1])), (counts + 1) // 2
+        merge, pairs = self.merges[str(index)], x.reshape(-1, 2 * x.shape[1])
+        assert isinstance(merge, TokenMerge)
+        run = inference.ready(merge, pairs) or merge
+        return run(pairs), (counts + 1) // 2
 
     @directs
     def _add_positions(self, x: Tensor, counts: Lengths) -> Tensor:
@@ -154,7 +169,8 @@ class ByteFormer(Pretrained):
             return x
         table = self.positions.table(0, int(counts.max())).to(x.dtype)
         if (counts == counts[0]).all():
-            return (x.view(len(counts), -1, x.shape[1]) + table).flatten(0, 1)
+            files = x.view(len(counts), -1, x.shape[1])
+            return torch.add(files, table, out=None if torch.is_grad_enabled() else files).flatten(0, 1)
         return x + torch.cat([table[:count] for count in counts.tolist()])
 
     def _stochastic_depth(self, index: int, x: Tensor, counts: Lengths) -> tuple[Tensor, Tensor] | None:

@@ -9,18 +9,22 @@ What differs from `Block.forward`:
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anybyte.models.attention import Block
-from anybyte.models.windows import WindowPlan
+from anybyte.batch import ByteBatch
+from anybyte.models.attention import Block, TokenMerge
+from anybyte.models.windows import WindowPlan, spans
 
 TOKENS_AT_ONCE = 1024
 """Tokens that a thread works on at a time: what a block makes of them stays in the cache of its core."""
+
+TOKENS_TOGETHER = 2**15
+"""Tokens of a batch that go through the network together: as many as the cache of a processor holds."""
 
 _WORTH_PACKING = 4096
 """Tokens from which on the time to lay a float32 weight out anew is made up for."""
@@ -59,7 +63,10 @@ class Product:
 
 
 class ReadyBlock:
-    """A block whose weights are ready for `tokens` tokens in all: `ready(x, plan, out)` writes `block(x, plan)`."""
+    """A block whose weights are ready for `tokens` tokens in all: `ready(x, plan, out)` writes `block(x, plan)` to out.
+
+    `out` may be x itself.
+    """
 
     def __init__(self, block: Block, dtype: torch.dtype, tokens: int) -> None:
         self.block = block
@@ -77,18 +84,37 @@ class ReadyBlock:
         return torch.add(x, self.fc2(hidden), out=out)
 
 
-def ready(block: Block, x: Float[Tensor, "tokens dim"]) -> ReadyBlock | None:
-    """The block made ready for all of x; None where only `block(...)` itself will do.
+class ReadyMerge:
+    """A token merging whose weight is ready for `pairs` pairs of tokens in all: `ready(x)` is `merge(x)`."""
+
+    def __init__(self, merge: TokenMerge, dtype: torch.dtype, pairs: int) -> None:
+        self.norm = merge.norm
+        self.reduction = Product(merge.reduction, dtype, pairs)
+
+    def __call__(self, pairs: Float[Tensor, "pairs two_dim"]) -> Float[Tensor, "pairs dim"]:
+        return _norm(self.norm, self.reduction(pairs))
+
+
+@overload
+def ready(part: Block, x: Tensor) -> ReadyBlock | None: ...
+
+
+@overload
+def ready(part: TokenMerge, x: Tensor) -> ReadyMerge | None: ...
+
+
+def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyBlock | ReadyMerge | None:
+    """A part made ready for all of x; None where only `part(...)` itself will do.
 
     That is where a gradient is wanted, on other devices, where dropout is to act, in a compiler's hands, and where the
     weights are not plain tensors of the dtype that is computed in (sharded ones, for example).
     """
     dtype = computing_dtype(x)
-    weight = block.mlp.fc1.weight
+    weight = (part.mlp.fc1 if isinstance(part, Block) else part.reduction).weight
     if (
         torch.is_grad_enabled()
         or x.device.type != "cpu"
-        or (block.dropout and block.training)
+        or (isinstance(part, Block) and part.dropout and part.training)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or type(weight) not in (nn.Parameter, Tensor)
@@ -96,7 +122,18 @@ def ready(block: Block, x: Float[Tensor, "tokens dim"]) -> ReadyBlock | None:
         or (weight.dtype != dtype and not torch.is_autocast_enabled("cpu"))
     ):
         return None
-    return ReadyBlock(block, dtype, len(x))
+    return ReadyBlock(part, dtype, len(x)) if isinstance(part, Block) else ReadyMerge(part, dtype, len(x))
+
+
+def group_files(batch: ByteBatch, stride: int) -> list[ByteBatch]:
+    """The batch in groups of whole files, in order, of about `TOKENS_TOGETHER` tokens at most; on a processor."""
+    lengths = batch.lengths.numpy()
+    most = TOKENS_TOGETHER * stride
+    if batch.device.type != "cpu" or lengths.sum() <= most:
+        return [batch]
+    groups = [lengths[first:end] for first, end in spans(lengths, most)]
+    parts = batch.values.split([int(group.sum()) for group in groups])
+    return [ByteBatch(values, torch.from_numpy(group)) for values, group in zip(parts, groups, strict=True)]
 
 
 def computing_dtype(x: Tensor) -> torch.dtype:

@@ -34,7 +34,7 @@ class Stem(nn.Module):
         self.embedding = nn.Parameter(torch.empty(VOCABULARY, dim))
         self.kernel = nn.Parameter(torch.empty(dim, dim, kernel_size))
         self.reset_parameters()
-        self._table: tuple[Tensor, Tensor, Tensor] | None = None
+        self._kept: _Kept | None = None
 
     def reset_parameters(self) -> None:
         """The paper's initialisation: truncated normal of std dim^-1/2, Kaiming uniform."""
@@ -108,7 +108,8 @@ class Stem(nn.Module):
         """Tokens from the bytes they read, by whichever of the two forms costs less."""
         cached = not torch.is_grad_enabled() and indices.device.type == "cpu"
         if cached or len(indices) > VOCABULARY:
-            return self.tokens_by_table(indices, self._cached_table() if cached else self.table())
+            table = self._cached_table(self._dtype(indices.device)) if cached else self.table()
+            return self.tokens_by_table(indices, table)
         return self.tokens_by_convolution(indices)
 
     def tokens_by_convolution(self, indices: Int32[Tensor, "tokens kernel_size"]) -> Float[Tensor, "tokens dim"]:
@@ -121,8 +122,7 @@ class Stem(nn.Module):
         self, indices: Int32[Tensor, "tokens kernel_size"], table: Float[Tensor, "rows dim"]
     ) -> Float[Tensor, "tokens dim"]:
         """The fast form: a sum of table rows."""
-        if torch.is_autocast_enabled(indices.device.type):
-            table = table.to(torch.get_autocast_dtype(indices.device.type))
+        table = table.to(self._dtype(indices.device))
         steps = torch.arange(self.kernel_size, dtype=torch.int32, device=indices.device) * VOCABULARY
         summed = F.embedding_bag(indices + steps, table, mode="sum")
         if torch.is_grad_enabled() and torch.is_autocast_enabled(indices.device.type):
@@ -137,21 +137,38 @@ class Stem(nn.Module):
         """The embedding [257, dim], its padding entry held at zero."""
         return torch.cat([self.embedding[:PADDING], torch.zeros_like(self.embedding[PADDING:])])
 
-    @on_the_host
-    def _cached_table(self) -> Tensor:
-        """The table for inference, kept as long as both weights hold the numbers that it was made from.
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        """In which tokens are summed."""
+        autocast = torch.is_autocast_enabled(device.type)
+        return torch.get_autocast_dtype(device.type) if autocast else self.kernel.dtype
 
-        Comparing them costs a thousandth of the lookup, and no way of changing weights goes unnoticed.
+    @on_the_host
+    def _cached_table(self, dtype: torch.dtype) -> Tensor:
+        """The table for inference, kept in each dtype as long as both weights hold the numbers that it was made from.
+
+        Comparing them costs less than the lookup, and no way of changing weights goes unnoticed.
         """
-        if self._table is not None:
-            table, embedding, kernel = self._table
-            same_place = table.device == self.kernel.device and table.dtype == self.kernel.dtype
-            if same_place and torch.equal(embedding, self.embedding) and torch.equal(kernel, self.kernel):
-                return table
-        with torch.autocast(self.kernel.device.type, enabled=False):
-            table = self.table()
-        self._table = (table, self.embedding.detach().clone(), self.kernel.detach().clone())
-        return table
+        kept = self._kept
+        if kept is None or not kept.holds(self.embedding, self.kernel):
+            with torch.autocast(self.kernel.device.type, enabled=False):
+                table = self.table()
+            kept = self._kept = _Kept(self.embedding.detach().clone(), self.kernel.detach().clone(), table)
+        if dtype not in kept.tables:
+            kept.tables[dtype] = kept.tables[self.kernel.dtype].to(dtype)
+        return kept.tables[dtype]
+
+
+class _Kept:
+    """Tables in several dtypes, and the weights that they were made from."""
+
+    def __init__(self, embedding: Tensor, kernel: Tensor, table: Tensor) -> None:
+        self.embedding, self.kernel = embedding, kernel
+        self.tables = {kernel.dtype: table}
+
+    def holds(self, embedding: Tensor, kernel: Tensor) -> bool:
+        """Whether these are still the weights."""
+        same_place = self.kernel.device == kernel.device and self.kernel.dtype == kernel.dtype
+        return same_place and torch.equal(self.embedding, embedding) and torch.equal(self.kernel, kernel)
 
 
 _BYTES = torch.arange(PADDING, dtype=torch.float64)

@@ -82,13 +82,22 @@ def cut_windows(counts: Lengths, window: int, shift: int) -> Lengths:
 
 def group_windows(lengths: Lengths, max_tokens: int) -> Iterator[tuple[int, int, Lengths]]:
     """Runs of whole windows of about `max_tokens` tokens: (first token, end token, lengths of its windows)."""
+    first_token = 0
+    for first, end in spans(lengths, max_tokens):
+        end_token = first_token + int(lengths[first:end].sum())
+        yield first_token, end_token, lengths[first:end]
+        first_token = end_token
+
+
+def spans(lengths: Lengths, most: int) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges (first, end) of `lengths` whose sums are at most `most`, or which are one length alone."""
     ends = np.cumsum(lengths)
-    first_window = first_token = 0
-    while first_window < len(lengths):
-        end_window = max(first_window + 1, int(np.searchsorted(ends, first_token + max_tokens, side="right")))
-        end_token = int(ends[end_window - 1])
-        yield first_token, end_token, lengths[first_window:end_window]
-        first_window, first_token = end_window, end_token
+    first = 0
+    while first < len(lengths):
+        before = ends[first] - lengths[first]
+        end = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield first, end
+        first = end
 
 
 @dataclass(frozen=True)
