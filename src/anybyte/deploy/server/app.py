@@ -71,7 +71,8 @@ def create_app(models: Mapping[str, Served], settings: Settings) -> FastAPI:
     _add_explain(app, engine, memory, settings, metrics)
     _add_facts(app, engine, settings, metrics)
     if (PAGE / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+        # Not mounted: a mount at "/" would take requests that are of a route but for their method.
+        app.router.default = StaticFiles(directory=PAGE, html=True)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from anybyte.deploy.server.app import create_app
+from anybyte.deploy.server.explaining import prepare
 from anybyte.deploy.server.models import Served, load_models
 from anybyte.deploy.server.settings import Settings
 from anybyte.predictor import Predictor
@@ -63,6 +65,7 @@ def run(models: Mapping[str, Served], settings: Settings, on_started: Callable[[
     Raises:
         OSError: the address cannot be listened on.
     """
+    prepare()
     listener = _listen(settings)
     server = _Server(_config(models, settings), lambda: on_started(_url(listener)))
     server.run(sockets=[listener])
@@ -99,9 +102,10 @@ def serve_in_thread(
 
 
 def _config(models: Mapping[str, Served], settings: Settings) -> uvicorn.Config:
+    logging.getLogger("uvicorn.access").disabled = True  # it would tell what callers write in addresses
     return uvicorn.Config(
         create_app(models, settings),
-        access_log=False,  # the log has a line of its own, without what callers write
+        access_log=False,
         log_config=None,
         lifespan="on",
         ws="none",
