@@ -22,10 +22,13 @@ VERBS = {
     "train": ("anybyte.cli.train", "train a model from a recipe and a folder of files"),
     "evaluate": ("anybyte.cli.evaluate", "measure a model on data with known answers, as is usual for its task"),
     "classify": ("anybyte.cli.classify", "say what files are, as `file` does"),
+    "explain": ("anybyte.cli.explain", "say which bytes of a file decided for its label"),
     "flow": ("anybyte.cli.flow", "optical flow of two pictures, or along a video"),
     "autoencode": ("anybyte.cli.autoencode", "send a video and its sound through an autoencoder and back"),
     "fill": ("anybyte.cli.fill", "find the bytes that belong in the blanks of a text"),
     "tokenizer": ("anybyte.cli.tokenizer", "learn SentencePiece pieces from a text"),
+    "bulk": ("anybyte.cli.bulk", "classify everything in folders, archives or a cloud, into one table"),
+    "export": ("anybyte.cli.export", "write a model for ONNX runtimes, a browser or torch.export"),
     "models": ("anybyte.cli.models", "list the architectures, their shapes and sizes"),
     "recipes": ("anybyte.cli.recipes", "list the training recipes"),
     "reproduce": ("anybyte.cli.reproduce", "train and measure small twins of the papers' experiments"),
@@ -33,6 +36,7 @@ VERBS = {
     "convert": ("anybyte.cli.convert", "turn another project's checkpoint into a model folder"),
     "privacy": ("anybyte.cli.privacy", "keys, re-keyed models, permuted files, and an audit of what they protect"),
     "serve": ("anybyte.cli.serve", "answer over HTTP what files are, and show a page"),
+    "bench": ("anybyte.cli.bench", "measure what is claimed about speed and memory, on this machine"),
     "demo": ("anybyte.cli.demo", "train, evaluate and use a small model on embedded data, without a network"),
 }
 """Verb -> the module that does it, and what it does in a line."""
