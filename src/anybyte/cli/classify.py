@@ -17,6 +17,16 @@ from anybyte.predictor import MAX_BYTES, UNKNOWN, Failure, Item, Predictor, load
 EXIT_UNKNOWN = 1
 
 
+EXAMPLES = """\
+examples:
+  anybyte classify a.png b.wav --model runs/mine
+  anybyte classify -r inbox/ --model runs/mine --threshold 0.8
+  cat a.png | anybyte classify - --model runs/mine
+  find . -name '*.wav' -print0 | xargs -0 anybyte classify --model runs/mine --jsonl
+
+exit code: 0 every file got a label, 1 some are unknown, 2 some could not be classified (see stderr)"""
+
+
 def main(args: list[str]) -> int:
     """0 if every file got a label, 1 if some are `unknown`, 2 if some could not be classified."""
     options = _parser().parse_intermixed_args(args)  # options may stand between and behind the files
@@ -46,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="anybyte classify",
         description="Say what files are. Answers come in the order given.",
-        epilog="exit code: 0 every file got a label, 1 some are unknown, 2 some could not be classified (see stderr)",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="files; - is standard input")
     parser.add_argument("--model", required=True, metavar="M", help="folder of a model or run, bundled name, or hub id")

@@ -9,6 +9,8 @@ from pathlib import Path
 def main(args: list[str]) -> int:
     """Runs the demo and says where its report is."""
     options = _parser().parse_args(args)
+    if options.seed < 0:  # before the sounds are made
+        raise ValueError(f"--seed is {options.seed}, expected 0 or more")
     from anybyte.demo.run import run_demo  # after the options: `--help` need not wait for torch
 
     result = run_demo(options.out, options.seed, options.minutes, say=_say)
@@ -22,9 +24,11 @@ def main(args: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="anybyte demo",
-        description="Train one small model on pictures of handwritten digits and on spoken digits, test it on files "
-        "that it has not seen, and write a report. Needs neither network nor GPU, but scikit-learn: "
+        description="Train one small model on pictures of handwritten digits and on spoken digits,\n"
+        "test it on files that it has not seen, and write a report. Needs neither\nnetwork nor GPU, but scikit-learn: "
         "pip install 'anybyte[demo]'.",
+        epilog="examples:\n  anybyte demo\n  anybyte demo --minutes 10 --out runs/longer",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="where to (runs/demo)")
     parser.add_argument("--seed", type=int, default=0, help="of the sounds and of training (0)")

@@ -24,7 +24,12 @@ _SHAPE = (
 
 
 def main(args: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="anybyte models", description="List the architectures and their sizes.")
+    parser = argparse.ArgumentParser(
+        prog="anybyte models",
+        description="List the architectures and their sizes.",
+        epilog="examples:\n  anybyte models\n  anybyte models 'perceiver*'\n  anybyte models '*_nano'",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("pattern", nargs="?", default="*", help="names to list, with * and ? (default: all)")
     pattern = parser.parse_args(args).pattern
     names = list_models(pattern)

@@ -156,6 +156,14 @@ class ArrayReading(Reading):
         """CutMix, see `mix`; None where that makes no sense."""
         return None
 
+    def before_mixing(self) -> ArrayReading:
+        """The reading whose arrays are mixed: what this one shows of a file may be no thing to add up."""
+        return self
+
+    def after_mixing(self, data: Arrays) -> Arrays:
+        """What this reading shows of arrays of `before_mixing`."""
+        return data
+
     def altered(self, *, max_bytes: int | None, **fields: Any) -> Reading:
         known = [field.name for field in dataclasses.fields(self.config) if field.init]
         for field in fields:
@@ -197,14 +205,18 @@ class ArrayReading(Reading):
     ) -> Mixed | None:
         if not (self.mixes or cut):
             return None
-        first = self(data, name, rng)
+        reading = self.before_mixing()
+        first = reading(data, name, rng)
         try:
-            second = self(other, other_name, rng)
+            second = reading(other, other_name, rng)
         except ValueError:
             return None
         if form_of(first) != form_of(second):
             return None
-        return self.cut(first, second, weight, rng) if cut else Mixed(_sum(first, second, weight), weight)
+        if not cut:
+            return Mixed(self.after_mixing(_sum(first, second, weight)), weight)
+        pasted = self.cut(first, second, weight, rng)
+        return pasted and Mixed(self.after_mixing(cast(Arrays, pasted.data)), pasted.weight)
 
 
 def _stacked(views: Sequence[Arrays]) -> Arrays:

@@ -15,7 +15,7 @@ from anybyte.files.augment import augment_image, changes_images
 from anybyte.files.media import medium_of
 from anybyte.files.streams import Stored
 from anybyte.files.video import Clip, probe, read_clip
-from anybyte.reading.base import ArrayReading, Mixed
+from anybyte.reading.base import ArrayReading, Arrays
 from anybyte.reading.pixels import resize
 from anybyte.reading.sounds import SoundReading, check_sound, describe_sound, sound_shape
 
@@ -77,26 +77,18 @@ class ClipReading(ArrayReading):
         """A clip as the model reads it, changed at random by `rng`: for those who take many out of one file."""
         return {PICTURES: self._pictures(clip, rng), SOUND: self._sound(clip, rng)}
 
-    def mix(
-        self,
-        data: bytes,
-        name: str,
-        other: bytes,
-        other_name: str,
-        weight: float,
-        rng: np.random.Generator,
-        *,
-        cut: bool = False,
-    ) -> Mixed | None:
-        if self.config.sound.form == "samples":
-            return super().mix(data, name, other, other_name, weight, rng, cut=cut)
-        sound = replace(self.config.sound, form="samples")
-        waves = ClipReading(replace(self.config, sound=sound), self.augment, self.max_bytes)
-        mixed = waves.mix(data, name, other, other_name, weight, rng, cut=cut)
-        if mixed is None:
-            return None
-        assert isinstance(mixed.data, Mapping)
-        return Mixed({**mixed.data, SOUND: self.sounds.present(mixed.data[SOUND])}, mixed.weight)
+    def before_mixing(self) -> ArrayReading:
+        sound = self.config.sound
+        if sound.form == "samples":
+            return self
+        waves = replace(self.config, sound=replace(sound, form="samples"))
+        return ClipReading(waves, self.augment, self.max_bytes)
+
+    def after_mixing(self, data: Arrays) -> Arrays:
+        assert isinstance(data, Mapping)
+        if SOUND not in data:
+            return data
+        return {**data, SOUND: self.sounds.present(data[SOUND])}
 
     def blank(self) -> Mapping[str, NDArray[np.float32]]:
         config = self.config

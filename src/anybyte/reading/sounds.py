@@ -13,7 +13,7 @@ from anybyte.files.audio import Audio, decode_audio, to_length, to_mono_rate
 from anybyte.files.augment import augment_audio, changes_audio
 from anybyte.files.media import medium_of
 from anybyte.files.mel import log_mel, mel_filters, num_frames
-from anybyte.reading.base import ArrayReading, Mixed
+from anybyte.reading.base import ArrayReading, Arrays
 
 _SILENCE = 1e-4
 """Root mean square below which a sound is not made louder: there is nothing in it but rounding."""
@@ -78,25 +78,14 @@ class SoundReading(ArrayReading):
             high=config.high or config.rate / 2,
         )
 
-    def mix(
-        self,
-        data: bytes,
-        name: str,
-        other: bytes,
-        other_name: str,
-        weight: float,
-        rng: np.random.Generator,
-        *,
-        cut: bool = False,
-    ) -> Mixed | None:
+    def before_mixing(self) -> ArrayReading:
         if self.config.form == "samples":
-            return super().mix(data, name, other, other_name, weight, rng, cut=cut)
-        waves = SoundReading(replace(self.config, form="samples"), self.augment, self.max_bytes)
-        mixed = waves.mix(data, name, other, other_name, weight, rng, cut=cut)
-        if mixed is None:
-            return None
-        assert isinstance(mixed.data, np.ndarray)
-        return Mixed(self.present(mixed.data), mixed.weight)
+            return self
+        return SoundReading(replace(self.config, form="samples"), self.augment, self.max_bytes)
+
+    def after_mixing(self, data: Arrays) -> Arrays:
+        assert isinstance(data, np.ndarray)
+        return self.present(data)
 
     def blank(self) -> NDArray[np.float32]:
         return np.zeros(sound_shape(self.config), dtype=np.float32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -207,23 +207,24 @@ def glue_config_of(model: PerceiverConfig) -> GlueConfig:
         ValueError: it is no model of GLUE.
     """
     answers = [output for output in model.outputs if isinstance(output, ClassOutputConfig)]
-    names = tuple(output.name for output in answers)
+    names = tuple(cast("GlueName", output.name) for output in answers)  # those that it is not are refused below
     part = model.inputs[0]
     strange = [name for name in names if name not in TASKS]
     if strange or not names or not isinstance(part, TokenInputConfig):
         what = f"it answers {', '.join(strange)}" if strange else "it does not answer from text"
         raise ValueError(f"the model is none of GLUE: {what}; the tasks are {', '.join(TASKS)}")
     if answers[0].query_of is not None:
-        told = "tokens" if part.vocabulary > _BYTES else "shared"
-        return GlueConfig(tasks=names, conditioning=told)  # type: ignore[arg-type]
-    return GlueConfig(tasks=names, conditioning="single" if len(names) == 1 else "queries")  # type: ignore[arg-type]
+        told: Literal["tokens", "shared"] = "tokens" if part.vocabulary > _BYTES else "shared"
+        return GlueConfig(tasks=names, conditioning=told)
+    return GlueConfig(tasks=names, conditioning="single" if len(names) == 1 else "queries")
 
 
 def token_of(config: GlueConfig, task: str) -> int | None:
     """The id of the token that stands before the sentences of a task; None if there is none."""
     if config.conditioning == "shared":
         return SPECIALS["[CLS]"]
-    return _BYTES + [*config.tasks].index(task) if config.conditioning == "tokens" else None  # type: ignore[arg-type]
+    names: list[str] = [*config.tasks]
+    return _BYTES + names.index(task) if config.conditioning == "tokens" else None
 
 
 def task_of(part: str) -> str:

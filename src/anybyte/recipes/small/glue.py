@@ -17,6 +17,7 @@ from anybyte.config import (
     GlueConfig,
     GlueName,
     OptimConfig,
+    PerceiverConfig,
     Recipe,
     RunConfig,
 )
@@ -80,11 +81,17 @@ def _joint(conditioning: Literal["queries", "shared", "tokens"]) -> Recipe:
     return _recipe(f"small/glue/{conditioning}", config, 1)
 
 
+def _body() -> PerceiverConfig:
+    body = bytes_().model
+    assert isinstance(body, PerceiverConfig)
+    return body
+
+
 def _recipe(name: str, task: GlueConfig, epochs: int) -> Recipe:
     return Recipe(
         name=name,
         task=task,
-        model=glue_model(bytes_().model, task),  # type: ignore[arg-type]
+        model=glue_model(_body(), task),
         data=DataConfig(val_fraction=0.1),
         optim=OptimConfig(
             learning_rate=1e-3,

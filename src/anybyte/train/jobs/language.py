@@ -21,7 +21,11 @@ def masked(recipe: Recipe, data: Data | None) -> Job:
     assert isinstance(task, MaskedConfig)
     tokenizer = ByteTokenizer(max_length=None) if task.pieces is None else read_pieces(task.pieces)
     model, notes = _for_tokens(recipe, _BYTES if isinstance(tokenizer, ByteTokenizer) else tokenizer.vocabulary)
-    max_tokens = min(part.max_length for part in (*model.inputs, *model.outputs))  # type: ignore[union-attr]
+    max_tokens = min(
+        part.max_length
+        for part in (*model.inputs, *model.outputs)
+        if isinstance(part, TokenInputConfig | TokenOutputConfig)
+    )
     if data is None:
         data = _open(recipe, task, example_bytes(task, max_tokens))
         located = dataclasses.replace(recipe.data, path=absolute_texts(recipe.data.path))
