@@ -220,6 +220,20 @@ def test_mistakes_are_one_line(run: Run, args: list[str], message: str) -> None:
     assert set(Path().iterdir()) == before
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "classify", "models", "recipes", "demo", "transcode", "tokenizer"])
+def test_every_verb_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    assert f"examples:\n  anybyte {verb}" in capsys.readouterr().out
+
+
+def test_a_seed_of_the_demo_out_of_range_is_named_before_its_files_are_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--seed", "-1", "--out", str(tmp_path / "demo")]) == 2
+    assert capsys.readouterr().err == "anybyte: --seed is -1, expected 0 or more\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("verb", ["flow", "autoencode", "fill"])
 def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0

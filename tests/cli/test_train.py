@@ -12,7 +12,7 @@ import pytest
 
 import anybyte
 from anybyte.cli import main
-from anybyte.cli.train import parse_recipe
+from anybyte.cli.train import _measured_on, parse_recipe
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.schema import Schema
 from anybyte.models.zoo import load_pretrained
@@ -61,6 +61,26 @@ def test_the_command_that_comes_next_treats_bad_files_as_training_did(
     assert main(shlex.split(command)) == 0
     assert main([*shlex.split(command), "--on-error", "fail"]) == 2
     assert "empty.bin" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"), [("small/flow", " --data PAIRS "), ("small/language_bytes", " --data TEXT "), ("folder", "")]
+)
+def test_what_comes_next_names_data_where_the_runs_own_has_nothing_to_test_on(recipe: str, told: str) -> None:
+    said = _measured_on(get_recipe(recipe))
+    assert said.startswith(told)
+    assert bool(said) == bool(told)
+
+
+def test_an_interrupted_run_says_that_it_can_go_on(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(recipe: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anybyte.train.loop.train", interrupted)
+    assert main(["train", "folder", "--data", str(data)]) == 130
+    assert capsys.readouterr().err.endswith("interrupted: the same command goes on from the newest checkpoint\n")
 
 
 def test_a_perceiver_trains_on_files_as_a_byteformer_does(

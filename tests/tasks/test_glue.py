@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from anybyte.config import GlueConfig, LatentGridConfig, PerceiverConfig
+from anybyte.config import DataConfig, GlueConfig, LatentGridConfig, PerceiverConfig
 from anybyte.files.glue import Example
 from anybyte.models.perceiver import Perceiver
 from anybyte.models.perceivers import PERCEIVERS
 from anybyte.models.tokenizer import BYTE_OFFSET, SPECIALS
 from anybyte.tasks import Sample, add_sums
 from anybyte.tasks.glue import Glue, average, glue_config_of, glue_model, token_of
-from anybyte.tasks.glue_parts import divide
+from anybyte.tasks.glue_parts import divide, open_measured
 from anybyte.tasks.sentences import Sentences, join
 
 TASKS = ("cola", "mrpc", "stsb", "mnli")
@@ -47,6 +48,19 @@ def make(way: str, tasks: tuple[str, ...] = TASKS) -> tuple[Glue, Perceiver]:
     config = GlueConfig(tasks=tasks, conditioning=way)  # type: ignore[arg-type]
     model = glue_model(body(), config)
     return Glue(model, config), Perceiver(model).eval()
+
+
+def test_a_part_that_is_not_there_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "rte").mkdir()
+    config, data = GlueConfig(tasks=("rte",), conditioning="single"), DataConfig(val_fraction=0.0)
+    with pytest.raises(ValueError, match=r"has no dev part of RTE, such as dev\.jsonl"):
+        open_measured(str(tmp_path), config, None, data)
+    line = '{"sentence1": "a", "sentence2": "b", "label": 1}'
+    (tmp_path / "rte/train.jsonl").write_text(line)
+    with pytest.raises(ValueError, match=r"no example of RTE in .* is in the val part: data.val_fraction is 0;"):
+        open_measured(str(tmp_path), config, "val", data)
+    (tmp_path / "rte/test.jsonl").write_text(line)
+    assert open_measured(str(tmp_path), config, None, data)[1] == {"rte": "test"}
 
 
 @pytest.mark.parametrize("way", WAYS)

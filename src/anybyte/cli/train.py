@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import tyro
@@ -57,7 +58,11 @@ def main(args: list[str]) -> int:
 
     from anybyte.train.loop import train
 
-    result = train(recipe)
+    try:
+        result = train(recipe)
+    except KeyboardInterrupt:
+        print("\nanybyte: interrupted: the same command goes on from the newest checkpoint", file=sys.stderr)
+        raise
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.best.items() if name not in ("step", "epoch"))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
