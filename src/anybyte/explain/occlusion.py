@@ -11,8 +11,10 @@ from torch import Tensor
 from anybyte.batch import PADDING
 from anybyte.explain.target import Target
 
-_STRETCHES = 64
-"""Of a file, unless a size is given."""
+_STRETCHES = 256
+"""Of a file, about, unless a size is given."""
+_LINE = 16
+"""Bytes of a stretch at least, unless a size is given: a line of a hex dump."""
 
 
 def occlusion(target: Target, size: int | None = None, fill: int = PADDING) -> Float[Tensor, "bytes"]:
@@ -23,15 +25,14 @@ def occlusion(target: Target, size: int | None = None, fill: int = PADDING) -> F
 
     Args:
         target: what is explained.
-        size: bytes of a stretch. None: a 64th of the file, and no less than the stem's stride, so that a token misses
-            half of what it reads.
+        size: bytes of a stretch. None: a 256th of the file, and no less than 16.
         fill: the byte (0 to 255) to put in their place; 256 is padding.
 
     Raises:
         ValueError: the size is not positive, or the fill is no byte.
     """
     if size is None:
-        size = max(target.stem.stride, math.ceil(target.length / _STRETCHES))
+        size = max(_LINE, math.ceil(target.length / _STRETCHES))
     if size < 1:
         raise ValueError(f"size is {size}, expected at least 1 byte")
     if not 0 <= fill <= PADDING:

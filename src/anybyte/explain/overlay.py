@@ -26,6 +26,8 @@ _LONGEST = 2048
 """Pixels along a side, at most: what is longer is made smaller."""
 _WAVE = (1024, 320)
 """Width and height of a waveform."""
+_BINS = 192
+"""Stretches of a sound that have a colour each: narrower ones would flicker with the sign of its samples."""
 FOR, AGAINST = (214, 39, 40), (31, 119, 180)
 """The colours of what speaks for the label, and against it."""
 
@@ -145,17 +147,20 @@ def _waveform(data: bytes, layout: Layout, scores: NDArray[np.float32]) -> Overl
     width = min(width, max(count, 1))
     scale = max(1, _WAVE[0] // width)
     edges = np.linspace(0, count, width + 1).astype(np.int64)
-    heat = np.add.reduceat(scores[layout.offsets].sum(axis=(1, 2), dtype=np.float64), edges[:-1])
+    bins = min(_BINS, width)
+    starts = np.arange(bins + 1) * count // bins
+    heat = np.add.reduceat(scores[layout.offsets].sum(axis=(1, 2), dtype=np.float64), starts[:-1])
+    columns = np.searchsorted(starts, edges[:-1], side="right") - 1
     samples = _samples(data, layout)
     low, high = np.minimum.reduceat(samples, edges[:-1]), np.maximum.reduceat(samples, edges[:-1])
     middle = (height - 1) / 2
     rows = np.arange(height)[:, None]
     inside = (rows >= np.floor(middle - high * middle)) & (rows <= np.ceil(middle - low * middle))
-    canvas = blend(np.full((height, width), 255, dtype=np.uint8), np.tile(heat, (height, 1)))
+    canvas = blend(np.full((height, width), 255, dtype=np.uint8), np.tile(heat[columns], (height, 1)))
     canvas[inside] = (25, 25, 25)
     canvas = canvas.repeat(scale, axis=1)
     seconds = "" if not layout.rate else f" of {count / layout.rate:.2f} s"
-    about = f"The waveform{seconds}, from left to right: each column has the colour of the sum over its bytes."
+    about = f"The waveform{seconds}, from left to right: each stretch has the colour of the sum over its bytes."
     return Overlay("waveform", _png(canvas), canvas.shape[1], canvas.shape[0], about)
 
 

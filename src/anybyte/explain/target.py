@@ -87,7 +87,8 @@ class Target:
         indices = values.unfold(1, self.stem.kernel_size, self.stem.stride)
         with torch.no_grad():
             tokens: Tensor = self.stem.tokens_by_table(indices.flatten(0, 1), self.table)
-        return tokens.unflatten(0, indices.shape[:2])
+        by_copy: Tensor = tokens.unflatten(0, indices.shape[:2])
+        return by_copy
 
     def logits(self, tokens: Float[Tensor, "copies tokens dim"]) -> Float[Tensor, "copies"]:
         """The logit for each of some versions of the file's tokens; a gradient goes through it."""
