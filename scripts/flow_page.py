@@ -193,18 +193,20 @@ def _choice(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, A
         found = error.get((method, json.dumps(reading)))
         return ["" if found is None else f"{found[name]:.2f}" for name in made]
 
-    readings = [row["reading"] for row in rows if row["method"] == "model"]
-    lines = [[_settings(each), *cells("untrained", each), *cells("model", each)] for each in readings]
-    blank = [""] * len(made)
+    stages = list(dict.fromkeys(row["method"] for row in rows if "reading" in row))
+    readings = {json.dumps(row["reading"]): row["reading"] for row in rows if "reading" in row}.values()
+    lines = [[_settings(each), *(cell for stage in stages for cell in cells(stage, each))] for each in readings]
+    blank = [""] * (len(stages) - 1) * len(made)
     lines += [[NAMES[row["method"]], *blank, *cells(row["method"], None)] for row in rows if "reading" not in row]
     motions = " and ".join(f"{config['motion']:g}" for config in made.values())
     sizes = " and ".join(f"{config['size'][0]} x {config['size'][1]}" for config in made.values())
     text = (
         f"How the model looks at frames was chosen on {len(made)} times {rows[0]['pairs']} pairs of {sizes} pixels "
         f"that are made of the same photographs, with layers that move by up to {motions} pixels (small and large "
-        "motion). End-point error, before training and after:"
+        "motion). End-point error, before training and after each run of it:"
     )
-    head = ["passes", *(f"{stage}, {name}" for stage in ("before", "after") for name in made)]
+    words = [NAMES["untrained"] if stage == "untrained" else f"after `{stage}`" for stage in stages]
+    head = ["passes", *(f"{word}, {name}" for word in words for name in made)]
     return f"## How it was chosen\n\n{text}\n\n{_table(head, lines)}"
 
 

@@ -51,15 +51,12 @@ CANDIDATES = (
     FramesConfig(scales=_COARSE),
     FramesConfig(scales=_COARSE, median=7),
     FramesConfig(scales=_COARSE, median=7, check=5),
-    FramesConfig(scales=_TWICE, median=7),
     FramesConfig(scales=_TWICE, median=7, check=5),
     FramesConfig(scales=_TWICE, median=11, check=5),
     FramesConfig(scales=(*_TWICE, 1 / 2), median=7, check=5),
-    FramesConfig(scales=(*_TWICE, 1 / 2), median=11),
     FramesConfig(scales=(*_TWICE, 1 / 2), median=11, check=5),
     FramesConfig(scales=(*_TWICE, 1 / 2), median=15, check=5),
     FramesConfig(scales=(*_TWICE, 1 / 2, 1 / 2), median=11, check=5),
-    FramesConfig(scales=(*_TWICE, 1 / 2, 1.0), median=11, check=5),
 )
 """Ways to look at frames, to choose from."""
 MADE = {
@@ -97,6 +94,7 @@ def main(args: list[str] | None = None) -> int:
     validate = verbs.add_parser("validate", help="compare ways to look at frames on made pairs")
     validate.add_argument("--pictures", required=True, metavar="PATH", help="folder or zip of pictures")
     validate.add_argument("--pairs", type=int, default=12, metavar="N", help="how many pairs (12)")
+    validate.add_argument("--keep", action="store_true", help="do not measure again what the numbers have already")
     test = verbs.add_parser("test", help="measure pairs with known flow")
     test.add_argument("--sets", nargs="+", required=True, metavar="PATH", help="folders or zips of pairs with flow")
     for verb in (validate, test):
@@ -113,7 +111,8 @@ def main(args: list[str] | None = None) -> int:
     known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     if options.verb == "validate":
         made = {name: {"size": config.size, "motion": config.shift[1]} for name, config in MADE.items()}
-        for rows in compare_readings(options.run, options.pictures, options.pairs):
+        kept = known.get("validation", []) if options.keep else []
+        for rows in compare_readings(options.run, options.pictures, options.pairs, kept):
             _write(options.json, known | {"validation": rows, "made": made})
     else:
         if "earlier" not in known and "pairs" in known:
@@ -128,26 +127,51 @@ def _write(path: Path, numbers: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
 
 
-def compare_readings(run: Path, pictures: str, count: int) -> Iterator[list[dict[str, Any]]]:
-    """The end-point error of each candidate on the same made pairs, before and after training; once after each row."""
+def compare_readings(
+    run: Path, pictures: str, count: int, known: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[list[Mapping[str, Any]]]:
+    """The end-point error of each candidate on the same made pairs, before training and after each run of it.
+
+    Args:
+        run: the last run; those that it went on from are measured, too.
+        pictures: what pairs are made of.
+        count: pairs of each kind of motion.
+        known: rows that need not be measured again.
+
+    Yields:
+        All rows so far, after each new one.
+    """
     pairs: dict[str, list[Pair]] = {}
     for name, config in MADE.items():
         textures = open_textures(pictures, config.texture_side)
         pairs[name] = [_as_pair(config, textures, index) for index in range(count)]
-    rows: list[dict[str, Any]] = []
+    there = {_key(row): row for row in known if row["pairs"] == count}
+    rows: list[Mapping[str, Any]] = []
+    for head, method in _ways(run):
+        row = there.get(_key(head))
+        if row is None:
+            row = head | {"epe": {name: _mean_error(method, each) for name, each in pairs.items()}, "pairs": count}
+            print(row, flush=True)
+        rows.append(row)
+        yield rows
 
-    def measured(row: dict[str, Any], method: Estimate) -> list[dict[str, Any]]:
-        epe = {name: _mean_error(method, each) for name, each in pairs.items()}
-        rows.append(row | {"epe": epe, "pairs": count})
-        print(rows[-1], flush=True)
-        return rows
 
+def _key(row: Mapping[str, Any]) -> str:
+    return json.dumps([row["method"], row.get("reading")])
+
+
+def _ways(run: Path) -> Iterator[tuple[dict[str, Any], Estimate]]:
+    """What is compared: head of the row, and the method."""
     for name, method in [("zero", zero), *opencv_methods()]:
-        yield measured({"method": name}, method)
-    for stage, model in (("model", load_as(FlowPredictor, run, "cpu").model), ("untrained", untrained(run))):
+        yield {"method": name}, method
+    stages = [("untrained", untrained(run))]
+    stages += [
+        (read_recipe(each / "recipe.json").name, load_as(FlowPredictor, each, "cpu").model) for each in runs_of(run)
+    ]
+    for stage, model in stages:
         for reading in CANDIDATES:
-            predictor = FlowPredictor(model, precision="bf16", reading=reading)
-            yield measured({"method": stage, "reading": dataclasses.asdict(reading)}, estimate_of(predictor))
+            head = {"method": stage, "reading": json.loads(json.dumps(dataclasses.asdict(reading)))}
+            yield head, estimate_of(FlowPredictor(model, precision="bf16", reading=reading))
 
 
 def _as_pair(config: MadeFlowConfig, textures: Any, index: int) -> Pair:
@@ -243,15 +267,20 @@ def _shrink(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 def describe_run(run: Path, predictor: FlowPredictor) -> dict[str, Any]:
     """What the page says of the model and its training, which may have gone on from another run."""
-    runs = [run]
-    while (before := read_recipe(runs[0] / "recipe.json").run.init_from) and (Path(before) / "recipe.json").exists():
-        runs.insert(0, Path(before))
     return {
-        "runs": [_describe(each) for each in runs],
+        "runs": [_describe(each) for each in runs_of(run)],
         "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
         "scales": [round(1 / scale) for scale in predictor.reading.scales],
         "reading": dataclasses.asdict(predictor.reading),
     }
+
+
+def runs_of(run: Path) -> list[Path]:
+    """The runs that a model went through: those that each went on from, and the last one."""
+    runs = [run]
+    while (before := read_recipe(runs[0] / "recipe.json").run.init_from) and (Path(before) / "recipe.json").exists():
+        runs.insert(0, Path(before))
+    return runs
 
 
 def _describe(run: Path) -> dict[str, Any]:

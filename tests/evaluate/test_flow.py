@@ -77,10 +77,12 @@ def test_the_command_prints_the_table_and_writes_the_numbers(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Perceiver(MODEL).save_pretrained("model", reading=FramesConfig(scales=(0.5, 1.0), tiles=False))
+    Perceiver(MODEL).save_pretrained("model", reading=FramesConfig(scales=(0.5, 1.0), tiles=False, median=3, check=5))
     assert main(["evaluate", "model", "--data", str(pairs), "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert "0.5, 1" in out
+    assert "3x3 pixels" in out
+    assert "over 5x5 pixels" in out
     assert "clean/cave/frame_0001" in out
     report = json.loads(Path("evaluation/report.json").read_text())
     assert [each["set"] for each in report["pairs"]] == ["chairs", "sintel clean", "sintel final"]

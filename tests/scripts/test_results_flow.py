@@ -84,12 +84,15 @@ def test_the_choice_is_shown() -> None:
     reading = {"kind": "frames", "scales": [1 / 16, 1 / 8], "tiles": True, "median": 5, "check": None}
     rows: list[dict[str, object]] = [
         {"method": method, "reading": reading, "epe": {"small": epe, "large": 4 * epe}, "pairs": 8}
-        for method, epe in (("model", 3.0), ("untrained", 5.0))
+        for method, epe in (("untrained", 5.0), ("small/flow", 3.0))
     ]
     rows.append({"method": "zero", "epe": {"small": 6.0, "large": 30.0}, "pairs": 8})
     made = {"small": {"size": [10, 20], "motion": 10.0}, "large": {"size": [30, 40], "motion": 60.0}}
     text = write_page(NUMBERS | {"validation": rows, "made": made})
     assert "| 1/(16, 8), tiles, median 5 | 5.00 | 20.00 | 3.00 | 12.00 |" in text
+    assert (
+        "| passes | ours, before training, small | ours, before training, large | after `small/flow`, small |" in text
+    )
     assert "| zero flow |  |  | 6.00 | 30.00 |" in text
     assert "chosen on 2 times 8 pairs of 10 x 20 and 30 x 40 pixels" in text
     assert "move by up to 10 and 60 pixels" in text

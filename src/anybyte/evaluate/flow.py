@@ -67,6 +67,10 @@ def evaluate(request: Request) -> Findings:
     count = f"{len(results)} pair{'s' * (len(results) != 1)}"
     sizes = ", ".join(f"{scale:g}" for scale in reading.scales)
     about = {"data": pairs.origin, "part": f"all, {count}", "passes at": sizes}
+    if reading.median > 1:
+        about["median after each"] = f"{reading.median}x{reading.median} pixels"
+    if reading.check is not None:
+        about["kept where it fits"] = f"over {reading.check}x{reading.check} pixels"
     numbers = {
         "pairs": [{"name": each.name, "set": each.group, **each.metrics} for each in results],
         "sets": {group: mean_metrics(of) for group, of in by_group(results).items()},

@@ -125,12 +125,12 @@ def finer() -> Recipe:
         name="small/flow/finer",
         task=FlowConfig(
             made=FINER,
-            passes=((0.25,), (0.25, 0.5), (0.25, 0.5, 1.0, 1.0), (0.25, 0.5, 1.0)),
+            passes=((0.25,), (0.25, 0.25), (0.25, 0.5), (0.25, 0.5, 1.0)),
             median=7,
             check=5,
         ),
         optim=replace(recipe.optim, learning_rate=4e-4),
-        run=replace(recipe.run, out="runs/flow_finer", epochs=36, evaluate_every=6),
+        run=replace(recipe.run, out="runs/flow_finer", epochs=24, evaluate_every=8),
     )
 
 
