@@ -1,7 +1,7 @@
 """The page without a server: static files, an ONNX model beside them, and onnxruntime-web to compute it in the browser.
 
 The page itself lies in `web/`; the server shows the same files. What differs is `page.json`: it says who computes.
-The runtime is no part of the package: 14 MB that few need. It comes from npm, once, and its files are told by their hashes.
+The runtime is no part of the package: 14 MB that few need. It comes from npm, once, and must have the hashes named here.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def build_page(
     Args:
         folder: where to write. What an earlier call wrote is replaced.
         onnx: the model as `anybyte.deploy.onnx.export_onnx` wrote it, with its JSON file beside it.
-        runtime: a folder that holds onnxruntime-web, or the archive that `npm pack` makes of it. None: it is fetched with
-            npm and kept in the user's cache.
+        runtime: a folder that holds onnxruntime-web, or the archive that `npm pack` makes of it. None: it is fetched
+            with npm and kept in the user's cache.
         name: what the page calls the model.
         card: of the model, Markdown, to be read on the page.
 
     Raises:
-        ValueError: the model reads something else than stored or permuted bytes, the folder holds something else, or the
-            runtime is not the one the page was made for.
+        ValueError: the model reads something else than stored or permuted bytes, the folder holds something else, or
+            the runtime is not the one the page was made for.
         OSError: something cannot be read or written, or npm is needed and not there.
     """
     folder, onnx = Path(folder), Path(onnx)
@@ -101,7 +101,8 @@ def page_settings(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         ValueError: the browser cannot read files as the model does.
     """
-    reading = parse_config(ReadingConfig, dict(fields["reading"]), where) if fields["reading"] else ReadingConfig()
+    values = {name: value for name, value in fields["reading"].items() if name != "kind"}  # bytes, or there is no ONNX
+    reading: ReadingConfig = parse_config(ReadingConfig, values, where)
     privacy = reading.privacy
     plain = replace(privacy, permutation=False, fingerprint=None, seed=PrivacyConfig().seed)
     if replace(reading, privacy=plain) != ReadingConfig():
@@ -119,7 +120,6 @@ def page_settings(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
         "digest": reading_digest(reading).hex(),
         "permutation": Permutation.random(privacy.seed).table.hex() if drawn else None,
         "padding": PADDING,
-        "stride": fields["config"]["kernel_size"] // 2,
         "max_bytes": MAX_BYTES,
         "explain_bytes": MAX_EXPLAINED,
     }
@@ -131,8 +131,8 @@ def _read_about(path: Path) -> dict[str, Any]:
         fields: Any = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: `anybyte export MODEL --onnx` writes it beside the ONNX file") from error
-    if not isinstance(fields, dict) or not {"labels", "reading", "config"} <= fields.keys():
-        raise ValueError(f"{path} does not tell labels, reading and config: `anybyte export MODEL --onnx` writes it")
+    if not isinstance(fields, dict) or not {"labels", "reading"} <= fields.keys():
+        raise ValueError(f"{path} does not tell labels and reading: `anybyte export MODEL --onnx` writes it")
     return fields
 
 
@@ -154,11 +154,7 @@ def _check_folder(folder: Path) -> None:
 def _runtime(given: str | os.PathLike[str] | None) -> Iterator[Path]:
     """A folder with the files of the runtime, each looked at."""
     if given is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anybyte" / RUNTIME
-        if not all((cache / file).is_file() for file in RUNTIME_FILES):
-            _fetch(cache)
-        _check_runtime(cache)
-        yield cache
+        yield fetch_runtime()
     elif Path(given).is_dir():
         folder = Path(given)
         inside = [folder, folder / "dist", folder / "package/dist", folder / "node_modules/onnxruntime-web/dist"]
@@ -170,6 +166,25 @@ def _runtime(given: str | os.PathLike[str] | None) -> Iterator[Path]:
             _unpack(Path(given), Path(folder_name))
             _check_runtime(Path(folder_name))
             yield Path(folder_name)
+
+
+def runtime_cache() -> Path:
+    """The folder in the user's cache that holds the runtime, once it has been fetched."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anybyte" / RUNTIME
+
+
+def fetch_runtime() -> Path:
+    """`runtime_cache()` with the runtime in it: fetched with npm, if it is not there yet.
+
+    Raises:
+        ValueError: its files are not those that the page was made for.
+        OSError: there is no npm, or it has no success.
+    """
+    cache = runtime_cache()
+    if not all((cache / file).is_file() for file in RUNTIME_FILES):
+        _fetch(cache)
+    _check_runtime(cache)
+    return cache
 
 
 def _fetch(cache: Path) -> None:
@@ -216,3 +231,7 @@ def _check_runtime(folder: Path) -> None:
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
                 raise ValueError(f"{path} is not the file of {RUNTIME}: its SHA-256 is another")
+
+
+if __name__ == "__main__":
+    print(fetch_runtime())

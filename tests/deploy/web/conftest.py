@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from anybyte.deploy.page import runtime_cache
+from anybyte.deploy.server import serve_in_thread
 from tests.deploy.web.made_files import save_made_model
 
-from anybyte.deploy.server import serve_in_thread
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+RUNTIME = runtime_cache()
+"""Of the user, whose home the tests then replace by one of their own."""
 FLAGS = [
     "--no-sandbox",  # tests may run as root, where Chromium has none
     "--use-fake-device-for-media-stream",
@@ -70,6 +73,14 @@ def server(made_model: Path) -> Iterator[str]:
     """The address of a real server of the made model."""
     with serve_in_thread({"made": made_model}) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """A folder with onnxruntime-web, which is fetched before the tests, since they use no network."""
+    if not RUNTIME.is_dir():
+        pytest.skip("needs onnxruntime-web: python -m anybyte.deploy.page")
+    return RUNTIME
 
 
 class _Recorder(SimpleHTTPRequestHandler):

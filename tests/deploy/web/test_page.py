@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -85,7 +86,7 @@ def test_the_heat_is_where_the_scores_are(visit: Visit, server: str) -> None:
     )
     colours = np.reshape(seen, (-1, 4))
     warmth = colours[:, 0] - colours[:, 2]  # orange speaks for it, blue against it
-    scores = np.frombuffer(_decode(ask(server, "explain?scores=float32", data)["scores"]["data"]), "<f4")[
+    scores = np.frombuffer(base64.b64decode(ask(server, "explain?scores=float32", data)["scores"]["data"]), "<f4")[
         -len(warmth) :
     ]
     strong = np.abs(scores) > 0.3 * np.abs(scores).max()
@@ -369,7 +370,8 @@ def test_everything_has_a_name(visit: Visit, server: str) -> None:
     drop(page, "a.wav", made_file("high tone", 0))
     page.wait_for_selector(HEAT)
     nameless = page.evaluate(
-        """() => Array.from(document.querySelectorAll("input, select, button, canvas, img, audio, progress, [tabindex='0']"))
+        """() => Array.from(document.querySelectorAll(
+                "input, select, button, canvas, img, audio, progress, [tabindex='0']"))
             .filter((element) => !(element.labels?.length || element.getAttribute("aria-label") || element.alt
                 || element.innerText?.trim()))
             .map((element) => element.outerHTML)"""
@@ -389,7 +391,9 @@ def test_text_stands_out(visit: Visit, server: str, scheme: str) -> None:
     page.evaluate(
         """() => {
             document.querySelector("#error").hidden = false;
-            document.querySelector("#hex .row").innerHTML = [1, 2, 3, 4, 5, 6].map((i) => `<b class="f${i}">0</b><b class="a${i}">0</b>`).join("");
+            const cells = [1, 2, 3, 4, 5, 6].flatMap((step) => [`f${step}`, `a${step}`]).map((kind) =>
+                Object.assign(document.createElement("b"), { className: kind, textContent: "00" }));
+            document.querySelector("#hex .row").append(...cells);
         }"""
     )
     for selector in (
@@ -439,9 +443,3 @@ def test_names_of_files_are_no_markup(visit: Visit, server: str) -> None:
     drop(page, "<img src=x onerror=alert(1)>.png", made_file("box", 0))
     page.wait_for_selector(HEAT)
     assert re.match(r"<img src=x onerror=alert\(1\)>\.png: box", page.inner_text("#status"))
-
-
-def _decode(text: str) -> bytes:
-    import base64
-
-    return base64.b64decode(text)

@@ -2,7 +2,8 @@
 
 import { fromHex, isSealed, Permutation, short, unseal } from "./permutation.js";
 
-const STRETCHES = 32;
+const STRETCHES = 32; // of a file, about
+const LEAST = 16; // bytes of a stretch
 const COPIES_BYTES = 2 ** 18;
 
 export class Browser {
@@ -60,12 +61,12 @@ export class Browser {
 
   /**
    * Scores by occlusion: what the logit loses when a stretch of bytes is read as padding. Stretches overlap by half, and a
-   * byte has the mean of those that hold it; explain/occlusion.py does the same with shorter ones.
+   * byte has the mean of those that hold it. explain/occlusion.py does the same, with shorter ones unless told otherwise.
    */
-  async explain(data, { label, signal, onProgress, stretches = STRETCHES } = {}) {
+  async explain(data, { label, signal, onProgress, size = 0 } = {}) {
     const payload = this.#read(data);
     const length = payload.length;
-    const size = Math.max(this.settings.stride, Math.ceil(length / stretches));
+    size ||= Math.max(LEAST, Math.ceil(length / STRETCHES));
     const step = Math.max(1, Math.floor(size / 2));
     const starts = [];
     for (let start = 0; start < Math.max(1, length - size + step); start += step) starts.push(start);
