@@ -1,7 +1,7 @@
 """The page without a server: static files, an ONNX model beside them, and onnxruntime-web to compute it in the browser.
 
 The page itself lies in `web/`; the server shows the same files. What differs is `page.json`: it says who computes.
-The runtime is no part of the package: 14 MB that few need. It comes from npm, once, and must have the hashes named here.
+The runtime is no part of the package: 14 MB that few need. It comes from npm, once, with the hashes named here.
 """
 
 from __future__ import annotations
