@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,12 +32,19 @@ from rich.table import Table
 
 import anybyte
 from anybyte.batch import ByteBatch
+from benchmarks.drawing import draw_ratios
 
 RESULTS = Path(__file__).parent / "results"
 MB = 1_000_000
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 """cpu: the processor's time for this process alone, over all of its threads; for one thread on a machine that other
 work shares."""
+
+_PRODUCTS = 10
+"""Matrix products that are timed together."""
+
+_WIDTH = 120
+"""Columns of a table that is written to a file."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +79,33 @@ def take_turns(
             if number >= warmup:
                 seconds[name].append(elapsed)
     return {name: tuple(times) for name, times in seconds.items()}
+
+
+def matrix_products(precision: str = "fp32", size: int = 1024) -> dict[str, Callable[[], object]]:
+    """Square matrix products, the fastest work that a machine has for models, by each of torch's ways to them.
+
+    Let them take turns with what is measured; `machine_rate` makes a rate of their times.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(size, size, generator=generator).to(dtype) for _ in range(2))
+    ways: dict[str, Callable[[], object]] = {"product by BLAS": lambda: _repeat(lambda: a @ b.T)}
+    if torch.backends.mkldnn.is_available():
+        linear = torch.ops.mkldnn._linear_pointwise
+        ways["product by oneDNN"] = lambda: _repeat(lambda: linear(a, b, None, "none", [], ""))
+    return ways
+
+
+def machine_rate(seconds: Mapping[str, Sequence[float]], size: int = 1024) -> float:
+    """FLOPs a second of the fastest way of `matrix_products`, by its median."""
+    medians = [statistics.median(times) for name, times in seconds.items() if name.startswith("product by ")]
+    return 2 * size**3 * _PRODUCTS / min(medians)
+
+
+def _repeat(call: Callable[[], object]) -> None:
+    with torch.inference_mode():
+        for _ in range(_PRODUCTS):
+            call()
 
 
 def ratio(base: Sequence[float], other: Sequence[float]) -> Ratio:
@@ -151,8 +185,18 @@ def options(description: str | None, rounds: bool = True) -> argparse.ArgumentPa
     return parser
 
 
+def check_names(parser: argparse.ArgumentParser, names: Sequence[str], known: Iterable[str]) -> None:
+    """Ends the program with a line that says which of the names are none of those known."""
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(known)}")
+
+
 def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], *tables: Table) -> Path:
-    """Prints the results and keeps them, with where and when they were made: `<name>-<date>-<time>.json`."""
+    """Prints the results and keeps them, with where and when they were made: `<name>-<date>-<time>.json`.
+
+    A plot of the same name stands beside it where there are ratios to draw.
+    """
     now = datetime.now().astimezone()
     settings = {key: value for key, value in vars(arguments).items() if key not in ("json", "results")}
     machine = environment()
@@ -167,10 +211,13 @@ def publish(name: str, arguments: argparse.Namespace, results: dict[str, Any], *
     arguments.results.mkdir(parents=True, exist_ok=True)
     path: Path = arguments.results / f"{name}-{now:%Y-%m-%d-%H%M%S}.json"
     path.write_text(text, encoding="utf-8")
+    draw_ratios(results, path.with_suffix(".png"))
     if arguments.json:
         print(text, end="")
         return path
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(*tables, sep="\n")
     console.print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}", highlight=False)
     console.print(f"kept in {path}", highlight=False, soft_wrap=True)

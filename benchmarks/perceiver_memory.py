@@ -18,11 +18,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rich.table import Table
 
 from anybyte.cli import main as anybyte_main
+from anybyte.files.media import encode_image
+from anybyte.files.video import Clip, write_clip
 from benchmarks import measure
+from benchmarks.picture_peer import picture
 
 GB = 10**9
 CLAIMS = {"flow": 2.5 * GB, "autoencode": 3.0 * GB, "fill": None}
@@ -39,12 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--clip", type=Path, help="a video with sound")
     parser.add_argument("--text", type=Path, help="a text; its first 2,048 bytes are used, every eighth word blank")
+    parser.add_argument("--made", action="store_true", help="make pictures, a clip and a text where none are given")
+    parser.add_argument("--only", choices=CLAIMS, help="of the three")
     parser.add_argument("--model", action="append", default=[], metavar="VERB=FOLDER", help="instead of random weights")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="(default: fp32)")
     options = parser.parse_args(arguments)
     models = dict(given.split("=", 1) for given in options.model)
     with tempfile.TemporaryDirectory() as folder:
+        if options.made:
+            _make(options, Path(folder))
         commands = _commands(options, Path(folder))
+        commands = {verb: command for verb, command in commands.items() if options.only in (None, verb)}
         if not commands:
             parser.error("nothing to measure: give --frames, --clip or --text")
         common = ["--precision", options.precision, "--threads", str(options.threads)]
@@ -79,6 +88,23 @@ def peak() -> int:
     # A process inherits `ru_maxrss` from a larger one that started it: where the system tells better, take that.
     unit = 1 if sys.platform == "darwin" else 1024
     return min(measure.peak_memory(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def _make(options: argparse.Namespace, folder: Path) -> None:
+    """Puts made input where none is given; what is in it makes no difference to memory."""
+    height, width = TILE
+    if not options.frames:
+        options.frames = [folder / "made0.png", folder / "made1.png"]
+        for seed, path in enumerate(options.frames):
+            path.write_bytes(encode_image(picture(height, width, seed), "png:1"))
+    if not options.clip:
+        options.clip = folder / "made.mp4"
+        frames = np.stack([picture(224, 224, seed) for seed in range(20)])
+        sound = np.random.default_rng(0).normal(0, 0.1, 48_000).astype(np.float32)
+        write_clip(options.clip, Clip(frames, sound, 25, 48_000))
+    if not options.text:
+        options.text = folder / "made.txt"
+        options.text.write_text("A line of a text that somebody made up. " * 100)
 
 
 def cut_middle(source: Path, target: Path) -> Path:

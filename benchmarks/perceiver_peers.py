@@ -36,9 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory, which takes a process a side")
     parser.add_argument("--no-bf16", action="store_true", help="leave out bfloat16")
     options = parser.parse_args(arguments)
-    unknown = sorted(set(options.case.split(",")) - set(CASES))
-    if unknown:
-        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    measure.check_names(parser, options.case.split(","), CASES)
     torch.set_num_threads(options.threads)
     results = {name: _measure(name, options) for name in options.case.split(",")}
     path = measure.publish("perceiver_peers", options, results, *map(_table, results.values()))
