@@ -76,8 +76,8 @@ def build_page(
     _check_folder(folder)
     with _runtime(runtime) as source:
         (folder / "runtime").mkdir(parents=True, exist_ok=True)
-        for file in RUNTIME_FILES:
-            shutil.copyfile(source / file, folder / "runtime" / file)
+        for part in RUNTIME_FILES:
+            shutil.copyfile(source / part, folder / "runtime" / part)
     (folder / "runtime/NOTICE.txt").write_text(_NOTICE, encoding="utf-8")
     for source_file in _page_files():
         target = folder / source_file.relative_to(WEB)

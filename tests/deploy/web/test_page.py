@@ -137,6 +137,7 @@ def tab_to(page: Any, name: str, most: int = 40) -> bool:
 def test_a_drawing_is_read_as_png(visit: Visit, server: str) -> None:
     page = visit(server)
     page.click("#draw")
+    page.uncheck("#fit")
     box = page.locator("#sheet").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
@@ -153,10 +154,30 @@ def test_a_drawing_is_read_as_png(visit: Visit, server: str) -> None:
     assert grey[26, 24] == 0
 
 
+@pytest.mark.parametrize(("side", "high"), [(8, 8), (28, 20)])
+def test_a_drawing_is_fitted_to_the_picture(visit: Visit, server: str, side: int, high: int) -> None:
+    page = visit(server)
+    page.click("#draw")
+    page.select_option("#side", str(side))
+    box = page.locator("#sheet").bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 50, box["y"] + 150, steps=5)  # a small one in a corner
+    page.mouse.up()
+    page.click("#read-drawing")
+    page.wait_for_selector(HEAT)
+    grey = decode(sent_file(page)).pixels.reshape(side, side, -1)[..., 0]
+    rows, columns = (np.flatnonzero((grey > 60).any(axis=axis)) for axis in (1, 0))
+    assert len(rows) in (high, high - 1)
+    assert rows[0] + rows[-1] == pytest.approx(side - 1, abs=1)
+    assert columns[0] + columns[-1] == pytest.approx(side - 1, abs=1)
+
+
 def test_a_drawing_is_made_by_keys(visit: Visit, server: str) -> None:
     page = visit(server)
     page.click("#draw")
     page.select_option("#side", "8")
+    page.uncheck("#fit")
     page.focus("#sheet")
     page.keyboard.press("Space")
     for _ in range(3):
@@ -175,7 +196,7 @@ def test_a_drawing_is_made_by_keys(visit: Visit, server: str) -> None:
 def sent_file(page: Any) -> bytes:
     """The whole of a short file, from the hex view."""
     page.set_viewport_size({"width": 1000, "height": 1000})
-    page.eval_on_selector("#hex", "box => { box.style.height = '2000px'; }")
+    page.eval_on_selector("#hex", "box => { box.style.height = box.style.maxHeight = '2000px'; }")
     page.wait_for_function("() => document.querySelector('#hex').clientHeight > 1900")
     page.wait_for_timeout(100)  # the observer of its size comes after the layout
     return bytes.fromhex("".join(page.eval_on_selector_all("#hex b[data-at]", "all => all.map(b => b.innerText)")))

@@ -4,15 +4,19 @@
 export function showAnswer(answer) {
   const best = answer.top[0];
   find("label").textContent = answer.unknown ? `unknown (nearest: ${best.label})` : best.label;
-  find("scores").replaceChildren(...answer.top.map(({ label, score }) => {
-    const item = document.createElement("li"), bar = document.createElement("div"), fill = document.createElement("span");
-    bar.className = "bar";
-    bar.setAttribute("aria-hidden", "true"); // the number says the same
-    bar.append(fill);
-    fill.style.width = `${100 * score}%`;
-    item.append(text("span", "name", label), bar, text("span", "value", percent(score)));
-    return item;
-  }));
+  find("scores").replaceChildren(
+    ...answer.top.map(({ label, score }) => {
+      const item = document.createElement("li"),
+        bar = document.createElement("div"),
+        fill = document.createElement("span");
+      bar.className = "bar";
+      bar.setAttribute("aria-hidden", "true"); // the number says the same
+      bar.append(fill);
+      fill.style.width = `${100 * score}%`;
+      item.append(text("span", "name", label), bar, text("span", "value", percent(score)));
+      return item;
+    }),
+  );
   find("answer").hidden = false;
 }
 
@@ -43,5 +47,7 @@ export function text(name, kind, words) {
 
 /** Fills a <select>. @param {[string, string][]} choices values and what they are called */
 export function fill(select, choices) {
-  select.replaceChildren(...choices.map(([value, words]) => Object.assign(document.createElement("option"), { value, textContent: words })));
+  select.replaceChildren(
+    ...choices.map(([value, words]) => Object.assign(document.createElement("option"), { value, textContent: words })),
+  );
 }

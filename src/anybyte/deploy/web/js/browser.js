@@ -1,4 +1,4 @@
-// The model in this browser: no file leaves the machine. The computing is done in a worker, so that the page stays alive.
+// The model in this browser: no file leaves the machine. It computes in a worker, so that the page stays alive.
 
 import { fromHex, isSealed, Permutation, short, unseal } from "./permutation.js";
 
@@ -60,8 +60,8 @@ export class Browser {
   }
 
   /**
-   * Scores by occlusion: what the logit loses when a stretch of bytes is read as padding. Stretches overlap by half, and a
-   * byte has the mean of those that hold it. explain/occlusion.py does the same, with shorter ones unless told otherwise.
+   * Scores by occlusion: what the logit loses when a stretch of bytes is read as padding. Stretches overlap by half,
+   * and a byte has the mean of those that hold it. explain/occlusion.py does the same, usually with shorter ones.
    */
   async explain(data, { label, signal, onProgress, size = 0 } = {}) {
     const payload = this.#read(data);
@@ -72,7 +72,8 @@ export class Browser {
     for (let start = 0; start < Math.max(1, length - size + step); start += step) starts.push(start);
     const index = this.labels.indexOf(label);
     const whole = (await this.#logits(length, Int32Array.from(payload)))[0][index];
-    const total = new Float64Array(length), times = new Float64Array(length);
+    const total = new Float64Array(length),
+      times = new Float64Array(length);
     const copies = Math.max(1, Math.min(16, Math.floor(COPIES_BYTES / length)));
     for (let first = 0; first < starts.length; first += copies) {
       signal?.throwIfAborted();
@@ -87,11 +88,23 @@ export class Browser {
       batch.forEach((start, row) => {
         const end = Math.min(start + size, length);
         const score = (whole - rows[row][index]) / (end - start);
-        for (let i = start; i < end; i++) { total[i] += score; times[i] += 1; }
+        for (let i = start; i < end; i++) {
+          total[i] += score;
+          times[i] += 1;
+        }
       });
     }
     const scores = Float32Array.from(total, (sum, i) => sum / times[i]);
-    return { label, method: "occlusion", completenessError: null, altered: false, scores, overlay: null, size, count: starts.length };
+    return {
+      label,
+      method: "occlusion",
+      completenessError: null,
+      altered: false,
+      scores,
+      overlay: null,
+      size,
+      count: starts.length,
+    };
   }
 
   /** The bytes that the model reads of a file; the errors are those of reading/bytes.py. */
@@ -103,16 +116,25 @@ export class Browser {
       return this.fixed ? this.fixed.apply(data) : data;
     }
     const sealed = unseal(data);
-    if (!key) throw new Error(`The file is sealed with the key ${short(sealed.fingerprint)}, but this model reads plain files.`);
-    if (sealed.fingerprint !== key) throw new Error(`The file is sealed with the key ${short(sealed.fingerprint)}, but this model is for ${short(key)}.`);
-    if (sealed.digest !== digest) throw new Error("The file is sealed with the right key, but was not read as this model reads files.");
+    if (!key)
+      throw new Error(
+        `The file is sealed with the key ${short(sealed.fingerprint)}, but this model reads plain files.`,
+      );
+    if (sealed.fingerprint !== key)
+      throw new Error(
+        `The file is sealed with the key ${short(sealed.fingerprint)}, but this model is for ${short(key)}.`,
+      );
+    if (sealed.digest !== digest)
+      throw new Error("The file is sealed with the right key, but was not read as this model reads files.");
     return sealed.payload;
   }
 
   async #logits(length, tokens) {
     const flat = await this.#call({ tokens, length });
     const classes = this.labels.length;
-    return Array.from({ length: flat.length / classes }, (_, row) => Array.from(flat.subarray(row * classes, (row + 1) * classes)));
+    return Array.from({ length: flat.length / classes }, (_, row) =>
+      Array.from(flat.subarray(row * classes, (row + 1) * classes)),
+    );
   }
 
   #call(message) {

@@ -18,7 +18,10 @@ export class Sheet {
         this.last = this.#place(part);
       }
     });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { this.last = null; });
+    for (const name of ["pointerup", "pointercancel"])
+      canvas.addEventListener(name, () => {
+        this.last = null;
+      });
     canvas.addEventListener("keydown", (event) => this.#press(event));
     this.clear();
   }
@@ -36,10 +39,17 @@ export class Sheet {
     this.pen = { column: side >> 1, row: side >> 1, isDown: false };
   }
 
-  /** The drawing in `side` x `side` grey pixels, each the mean of what it covers. @returns {Uint8Array} */
-  pixels() {
-    const { width } = this.canvas, { data } = this.context.getImageData(0, 0, width, width);
-    const sums = new Float64Array(this.side * this.side), counts = new Float64Array(this.side * this.side);
+  /**
+   * The drawing in `side` x `side` grey pixels, each the mean of what it covers.
+   * @param {boolean} isFitted moves and scales what is drawn to where sets of digits have it: in the middle, as high as the
+   *     picture, or 20 pixels high in pictures of 28
+   * @returns {Uint8Array}
+   */
+  pixels(isFitted = false) {
+    const { width } = this.canvas;
+    const { data } = (isFitted ? this.#fitted() : this.context).getImageData(0, 0, width, width);
+    const sums = new Float64Array(this.side * this.side),
+      counts = new Float64Array(this.side * this.side);
     for (let y = 0; y < width; y++) {
       for (let x = 0; x < width; x++) {
         const place = Math.floor((y * this.side) / width) * this.side + Math.floor((x * this.side) / width);
@@ -50,6 +60,29 @@ export class Sheet {
     return Uint8Array.from(sums, (sum, i) => Math.round(sum / counts[i]));
   }
 
+  /** Another sheet with the drawing in its middle. */
+  #fitted() {
+    const { width } = this.canvas;
+    const { data } = this.context.getImageData(0, 0, width, width);
+    let [left, top, right, bottom] = [width, width, 0, 0];
+    for (let i = 0; i < width * width; i++) {
+      if (!data[4 * i]) continue;
+      const x = i % width,
+        y = Math.floor(i / width);
+      [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
+      [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
+    }
+    const other = new OffscreenCanvas(width, width).getContext("2d");
+    other.fillRect(0, 0, width, width);
+    if (right <= left) return other;
+    const room = this.side === 28 ? (width * 20) / 28 : width;
+    const scale = room / Math.max(right - left, bottom - top);
+    const [wide, high] = [(right - left) * scale, (bottom - top) * scale];
+    const place = [(width - wide) / 2, (width - high) / 2, wide, high];
+    other.drawImage(this.canvas, left, top, right - left, bottom - top, ...place);
+    return other;
+  }
+
   /** What the sheet says to those who do not see it. */
   get about() {
     const { column, row, isDown } = this.pen;
@@ -57,7 +90,8 @@ export class Sheet {
   }
 
   #place(event) {
-    const box = this.canvas.getBoundingClientRect(), scale = this.canvas.width / box.width;
+    const box = this.canvas.getBoundingClientRect(),
+      scale = this.canvas.width / box.width;
     return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
   }
 
@@ -65,7 +99,8 @@ export class Sheet {
     const { context } = this;
     context.strokeStyle = "#fff";
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = Math.max(22, (0.9 * this.canvas.width) / this.side); // about as thick as a pen in small pictures
+    // About as thick as strokes are in small pictures.
+    context.lineWidth = Math.max(22, (0.9 * this.canvas.width) / this.side);
     context.beginPath();
     context.moveTo(from.x, from.y);
     context.lineTo(to.x, to.y);
@@ -76,7 +111,8 @@ export class Sheet {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] };
     if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    const { pen } = this, from = this.#middle();
+    const { pen } = this,
+      from = this.#middle();
     if (event.key === " ") pen.isDown = !pen.isDown;
     const within = (value) => Math.max(0, Math.min(this.side - 1, value));
     pen.column = within(pen.column + moves[event.key][0]);

@@ -12,7 +12,9 @@ const MOST_BYTES = 2 ** 20; // of a byte map
 
 /** The score that has the full colour: almost the largest, so that one outlier does not make all others pale. */
 export function fullScore(scores) {
-  const sizes = Float32Array.from(scores, Math.abs).filter((size) => size > 0).sort();
+  const sizes = Float32Array.from(scores, Math.abs)
+    .filter((size) => size > 0)
+    .sort();
   return sizes.length ? sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * 0.995))] : 1;
 }
 
@@ -29,7 +31,10 @@ export function strongest(scores, count = 8, size = 16) {
     const end = Math.min(start + size, scores.length);
     found.push({ start, end, score: scores.subarray(start, end).reduce((a, b) => a + b, 0) });
   }
-  return found.filter(({ score }) => score).sort((a, b) => Math.abs(b.score) - Math.abs(a.score)).slice(0, count);
+  return found
+    .filter(({ score }) => score)
+    .sort((a, b) => Math.abs(b.score) - Math.abs(a.score))
+    .slice(0, count);
 }
 
 /** What `draw` can lay the scores over: "picture", "waveform" or "map". */
@@ -46,9 +51,19 @@ export function kindOf(data) {
 export function draw(data, scores) {
   const full = fullScore(scores);
   const sound = readWav(data);
-  if (sound) return { canvas: drawWave(sound, scores, full), kind: "waveform", caption: "The sound, its samples coloured by their bytes" };
+  if (sound)
+    return {
+      canvas: drawWave(sound, scores, full),
+      kind: "waveform",
+      caption: "The sound, its samples coloured by their bytes",
+    };
   const picture = pictureLayout(data);
-  if (picture) return { canvas: drawPicture(picture, scores), kind: "picture", caption: "The picture, its pixels coloured by their bytes" };
+  if (picture)
+    return {
+      canvas: drawPicture(picture, scores),
+      kind: "picture",
+      caption: "The picture, its pixels coloured by their bytes",
+    };
   return { canvas: drawMap(data, scores, full), kind: "map", caption: "The bytes, wrapped as a picture" };
 }
 
@@ -65,8 +80,11 @@ export function drawPlain(data) {
 
 function drawPicture({ width, height, channels, offsets, values }, scores) {
   const pixels = new Float32Array(width * height);
-  offsets.forEach((at, i) => { pixels[Math.floor(i / channels)] += scores[at]; });
-  const full = fullScore(pixels), grey = channels > 2 ? 3 : 1;
+  offsets.forEach((at, i) => {
+    pixels[Math.floor(i / channels)] += scores[at];
+  });
+  const full = fullScore(pixels),
+    grey = channels > 2 ? 3 : 1;
   return paint(width, height, "The picture with what decided in colour", (i) => {
     let light = 0;
     for (let channel = 0; channel < grey; channel++) light += values[i * channels + channel] / grey;
@@ -76,7 +94,9 @@ function drawPicture({ width, height, channels, offsets, values }, scores) {
 
 function drawMap(data, scores, full) {
   const step = Math.max(1, Math.ceil(data.length / MOST_BYTES));
-  const count = Math.ceil(data.length / step), width = Math.ceil(Math.sqrt(count)), height = Math.ceil(count / width);
+  const count = Math.ceil(data.length / step),
+    width = Math.ceil(Math.sqrt(count)),
+    height = Math.ceil(count / width);
   return paint(width, height, "The bytes of the file with what decided in colour", (i) => {
     return i < count ? tint(data[i * step], scores[i * step], full) : [128, 128, 128];
   });
@@ -90,12 +110,16 @@ function drawWave({ start, frame, values }, scores, full) {
   for (let x = 0; x < WIDE; x++) {
     const first = Math.floor((x * values.length) / WIDE);
     const end = Math.max(first + 1, Math.floor(((x + 1) * values.length) / WIDE));
-    let low = 1, high = -1, score = 0;
-    for (let i = Math.max(0, first - 1); i < end && i < values.length; i++) { // from the last place, without a gap
+    let low = 1,
+      high = -1,
+      score = 0;
+    for (let i = Math.max(0, first - 1); i < end && i < values.length; i++) {
+      // from the last place, without a gap
       low = Math.min(low, values[i]);
       high = Math.max(high, values[i]);
     }
-    const from = start + first * frame, to = Math.min(start + end * frame, scores.length);
+    const from = start + first * frame,
+      to = Math.min(start + end * frame, scores.length);
     for (let at = from; at < to; at++) score += scores[at] / (to - from);
     context.fillStyle = css(tint(255, score, full));
     context.fillRect(x, 0, 1, HIGH);

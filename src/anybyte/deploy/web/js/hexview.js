@@ -41,7 +41,8 @@ export class HexView {
   /** Moves the cursor to a byte and shows it. */
   go(at) {
     this.cursor = Math.max(0, Math.min(at, this.data.length - 1));
-    const top = Math.floor(this.cursor / this.columns), lines = Math.floor(this.box.clientHeight / LINE);
+    const top = Math.floor(this.cursor / this.columns),
+      lines = Math.floor(this.box.clientHeight / LINE);
     const first = this.#firstLine();
     if (top < first || top > first + lines - 2) this.#scrollTo(Math.max(0, top - Math.floor(lines / 2)));
     this.#draw();
@@ -62,7 +63,9 @@ export class HexView {
   #firstLine() {
     const most = Math.max(1, this.tall - this.box.clientHeight);
     const beyond = Math.max(0, this.lines - Math.floor(this.box.clientHeight / LINE));
-    return this.lines * LINE <= TALLEST ? Math.floor(this.box.scrollTop / LINE) : Math.round((this.box.scrollTop / most) * beyond);
+    return this.lines * LINE <= TALLEST
+      ? Math.floor(this.box.scrollTop / LINE)
+      : Math.round((this.box.scrollTop / most) * beyond);
   }
 
   #scrollTo(line) {
@@ -85,8 +88,10 @@ export class HexView {
   }
 
   #row(line) {
-    const start = line * this.columns, end = Math.min(start + this.columns, this.data.length);
-    const row = element("div", "row"), texts = [];
+    const start = line * this.columns,
+      end = Math.min(start + this.columns, this.data.length);
+    const row = element("div", "row"),
+      texts = [];
     row.append(element("span", "offset", hex(start, 8)));
     for (let at = start; at < start + this.columns; at++) {
       if (at >= end) {
@@ -109,8 +114,14 @@ export class HexView {
   #press(event) {
     const page = Math.max(1, Math.floor(this.box.clientHeight / LINE) - 1) * this.columns;
     const steps = {
-      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns,
-      PageUp: -page, PageDown: page, Home: -this.data.length, End: this.data.length,
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -this.columns,
+      ArrowDown: this.columns,
+      PageUp: -page,
+      PageDown: page,
+      Home: -this.data.length,
+      End: this.data.length,
     };
     if (!(event.key in steps) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();

@@ -42,8 +42,15 @@ export async function bytesOf(file) {
 function listenToDrops(take) {
   let depth = 0; // elements entered and not yet left
   const mark = () => document.body.classList.toggle("dragging", depth > 0);
-  document.addEventListener("dragenter", (event) => { event.preventDefault(); depth += 1; mark(); });
-  document.addEventListener("dragleave", () => { depth -= 1; mark(); });
+  document.addEventListener("dragenter", (event) => {
+    event.preventDefault();
+    depth += 1;
+    mark();
+  });
+  document.addEventListener("dragleave", () => {
+    depth -= 1;
+    mark();
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -54,7 +61,8 @@ function listenToDrops(take) {
 }
 
 function listenToMicrophone(onFile, onError) {
-  const button = find("record"), hint = find("record-hint");
+  const button = find("record"),
+    hint = find("record-hint");
   const finish = async () => {
     button.disabled = true;
     try {
@@ -86,16 +94,20 @@ function listenToMicrophone(onFile, onError) {
 }
 
 function listenToSheet(onFile, onError) {
-  const sheet = new Sheet(find("sheet")), button = find("draw"), part = find("drawing");
+  const sheet = new Sheet(find("sheet")),
+    button = find("draw"),
+    part = find("drawing");
   button.addEventListener("click", () => {
     part.hidden = !part.hidden;
     button.setAttribute("aria-expanded", String(!part.hidden));
     if (!part.hidden) find("sheet").focus();
   });
-  find("side").addEventListener("change", (event) => { sheet.resize(Number(event.target.value)); });
+  find("side").addEventListener("change", (event) => {
+    sheet.resize(Number(event.target.value));
+  });
   find("clear").addEventListener("click", () => sheet.clear());
   find("read-drawing").addEventListener("click", () => {
-    const pixels = sheet.pixels();
+    const pixels = sheet.pixels(find("fit").checked);
     if (pixels.every((value) => !value)) return onError(new Error("The sheet is empty: draw something first."));
     onFile("drawing.png", writePng(pixels, sheet.side, sheet.side));
   });

@@ -4,9 +4,13 @@
 import { predict } from "./png.js";
 
 /**
- * @typedef {{format: string, width: number, height: number, channels: number, offsets: Int32Array, values: Uint8Array}} Layout
- * `offsets` has height * width * channels places, in the order of rows, columns, and (red, green, blue, alpha); `values`
- * says what the picture has there. These are the bytes themselves, but in a PNG whose rows are filtered.
+ * @typedef {object} Layout
+ * @property {string} format
+ * @property {number} width
+ * @property {number} height
+ * @property {number} channels
+ * @property {Int32Array} offsets height * width * channels places: rows, columns, and (red, green, blue, alpha)
+ * @property {Uint8Array} values what the picture has there: the bytes themselves, but where a PNG's rows are filtered
  */
 
 /** @param {Uint8Array} data @returns {Layout | null} */
@@ -28,7 +32,8 @@ function make(format, width, height, channels, rowStart, order = null, pixel = c
   for (let y = 0, i = 0; y < height; y++) {
     const start = rowStart(y);
     for (let x = 0; x < width; x++) {
-      for (let channel = 0; channel < channels; channel++) offsets[i++] = start + x * pixel + (order ? order[channel] : channel);
+      for (let channel = 0; channel < channels; channel++)
+        offsets[i++] = start + x * pixel + (order ? order[channel] : channel);
     }
   }
   return { format, width, height, channels, offsets };
@@ -36,18 +41,22 @@ function make(format, width, height, channels, rowStart, order = null, pixel = c
 
 function png(data, view) {
   if (data.length < 33 || view.getUint32(0) !== 0x89504e47) return null;
-  const width = view.getUint32(16), height = view.getUint32(20);
+  const width = view.getUint32(16),
+    height = view.getUint32(20);
   const channels = { 0: 1, 2: 3, 4: 2, 6: 4 }[data[25]];
   if (data[24] !== 8 || !channels || data[28] !== 0) return null; // 8 bits, no palette, not interlaced
   const places = storedPlaces(data, view, height * (width * channels + 1));
   if (!places) return null;
   const row = width * channels + 1;
-  const offsets = new Int32Array(width * height * channels), values = new Uint8Array(offsets.length);
+  const offsets = new Int32Array(width * height * channels),
+    values = new Uint8Array(offsets.length);
   for (let y = 0; y < height; y++) {
-    const filter = data[places[y * row]], start = y * (row - 1);
+    const filter = data[places[y * row]],
+      start = y * (row - 1);
     offsets.set(places.subarray(y * row + 1, (y + 1) * row), start);
     for (let i = 0; i < row - 1; i++) {
-      const isFirst = i < channels, at = start + i;
+      const isFirst = i < channels,
+        at = start + i;
       const above = y ? values[at - row + 1] : 0;
       const corner = y && !isFirst ? values[at - row + 1 - channels] : 0;
       values[at] = data[offsets[at]] + predict(filter, isFirst ? 0 : values[at - channels], above, corner);
@@ -80,9 +89,12 @@ function storedPlaces(data, view, count) {
 
 function bmp(data, view) {
   if (data.length < 54 || view.getUint16(0) !== 0x424d || view.getUint32(14, true) < 40) return null;
-  const width = view.getInt32(18, true), signed = view.getInt32(22, true), bits = view.getUint16(28, true);
+  const width = view.getInt32(18, true),
+    signed = view.getInt32(22, true),
+    bits = view.getUint16(28, true);
   if (view.getUint32(30, true) !== 0 || (bits !== 24 && bits !== 8)) return null;
-  const start = view.getUint32(10, true), height = Math.abs(signed);
+  const start = view.getUint32(10, true),
+    height = Math.abs(signed);
   if (bits === 8 && !isGreyPalette(data, 14 + view.getUint32(14, true), start)) return null;
   const row = Math.ceil((width * bits) / 32) * 4;
   const rowStart = (y) => start + row * (signed > 0 ? height - 1 - y : y);
@@ -101,12 +113,14 @@ function pnm(data) {
   const head = new TextDecoder("latin1").decode(data.subarray(0, 512));
   const found = /^P([56])(?:\s+#[^\n]*)*\s+(\d+)(?:\s+#[^\n]*)*\s+(\d+)(?:\s+#[^\n]*)*\s+255\s/.exec(head);
   if (!found) return null;
-  const [all, kind, width, height] = found, channels = kind === "5" ? 1 : 3;
+  const [all, kind, width, height] = found,
+    channels = kind === "5" ? 1 : 3;
   return make("PNM", Number(width), Number(height), channels, (y) => all.length + y * width * channels);
 }
 
 function tiff(data, view) {
-  const order = String.fromCharCode(data[0], data[1]), little = order === "II";
+  const order = String.fromCharCode(data[0], data[1]),
+    little = order === "II";
   if ((!little && order !== "MM") || view.getUint16(2, little) !== 42) return null;
   const tags = {};
   const start = view.getUint32(4, little);
@@ -115,17 +129,25 @@ function tiff(data, view) {
     tags[view.getUint16(at, little)] = tiffValues(view, at, little);
   }
   const one = (tag, otherwise) => tags[tag]?.[0] ?? otherwise;
-  const width = one(256), height = one(257), channels = one(277, 1), rows = one(278, height), strips = tags[273];
-  const isPlain = (tags[258] ?? [1]).every((bits) => bits === 8) && one(259, 1) === 1 && one(284, 1) === 1 && one(317, 1) === 1;
+  const width = one(256),
+    height = one(257),
+    channels = one(277, 1),
+    rows = one(278, height),
+    strips = tags[273];
+  const isPlain =
+    (tags[258] ?? [1]).every((bits) => bits === 8) && one(259, 1) === 1 && one(284, 1) === 1 && one(317, 1) === 1;
   if (!isPlain || ![1, 2].includes(one(262)) || !strips || strips.length < Math.ceil(height / rows)) return null;
   return make("TIFF", width, height, channels, (y) => strips[Math.floor(y / rows)] + (y % rows) * width * channels);
 }
 
 /** The numbers of a TIFF's field: of 16 or 32 bits, in the field itself or where it points. */
 function tiffValues(view, at, little) {
-  const type = view.getUint16(at + 2, little), count = view.getUint32(at + 4, little);
+  const type = view.getUint16(at + 2, little),
+    count = view.getUint32(at + 4, little);
   if ((type !== 3 && type !== 4) || count > 2 ** 20) return [];
   const size = type === 3 ? 2 : 4;
   const start = size * count <= 4 ? at + 8 : view.getUint32(at + 8, little);
-  return Array.from({ length: count }, (_, i) => (size === 2 ? view.getUint16(start + 2 * i, little) : view.getUint32(start + 4 * i, little)));
+  return Array.from({ length: count }, (_, i) =>
+    size === 2 ? view.getUint16(start + 2 * i, little) : view.getUint32(start + 4 * i, little),
+  );
 }

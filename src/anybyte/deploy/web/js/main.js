@@ -28,7 +28,9 @@ async function start() {
   find("access").addEventListener("submit", (event) => {
     event.preventDefault();
     engine.token = find("token").value;
-    open().then(() => { find("access").hidden = true; }, fail);
+    open().then(() => {
+      find("access").hidden = true;
+    }, fail);
   });
   if (await engine.needsToken()) {
     find("access").hidden = false;
@@ -44,15 +46,25 @@ async function open(name = "") {
   const found = await engine.open(name);
   forget();
   model = found;
-  fill(find("model"), model.models.map((other) => [other, other]));
+  fill(
+    find("model"),
+    model.models.map((other) => [other, other]),
+  );
   find("model").value = model.name;
   find("model-line").hidden = model.models.length < 2;
-  fill(find("method"), (model.explain?.methods ?? []).map((method) => [method, method.replaceAll("_", " ")]));
+  fill(
+    find("method"),
+    (model.explain?.methods ?? []).map((method) => [method, method.replaceAll("_", " ")]),
+  );
   find("method").value = model.explain?.default ?? "";
   find("method-part").hidden = (model.explain?.methods.length ?? 0) < 2;
   const reads = model.reading.about ? ` It reads ${model.reading.about}.` : "";
-  const where = engine.where === "browser" ? "The model runs in this browser: no file leaves this machine." : "Files are sent to the server, which keeps none.";
-  find("where").textContent = `${model.name} tells ${model.labels.length} classes apart by the bytes of a file.${reads} ${where}`;
+  const where =
+    engine.where === "browser"
+      ? "The model runs in this browser: no file leaves this machine."
+      : "Files are sent to the server, which keeps none.";
+  find("where").textContent =
+    `${model.name} tells ${model.labels.length} classes apart by the bytes of a file.${reads} ${where}`;
   find("card").textContent = model.card ?? "";
   find("card-part").hidden = !model.card;
   privacy.fit(model, engine.where);
@@ -67,7 +79,10 @@ async function take(name, data) {
   try {
     if (!data.length) throw new Error(`${name} is empty: there is nothing to classify.`);
     const most = model.limits.max_bytes;
-    if (most && data.length > most) throw new Error(`${name} holds ${data.length.toLocaleString("en")} bytes, the limit is ${most.toLocaleString("en")}.`);
+    if (most && data.length > most)
+      throw new Error(
+        `${name} holds ${data.length.toLocaleString("en")} bytes, the limit is ${most.toLocaleString("en")}.`,
+      );
     current = { name, data, ...privacy.apply(data), control: new AbortController() };
     const file = current;
     say(`Reading ${name} (${data.length.toLocaleString("en")} bytes) ...`);
@@ -85,7 +100,10 @@ async function take(name, data) {
 function showFile(file, answer) {
   find("heat").hidden = find("bytes").hidden = false;
   showPlain(file.data, file.name);
-  fill(find("explained"), answer.top.map(({ label }) => [label, label]));
+  fill(
+    find("explained"),
+    answer.top.map(({ label }) => [label, label]),
+  );
   showHeat(file.data, null, null);
   showStretches(null);
   hex.show(file.read);
@@ -93,7 +111,8 @@ function showFile(file, answer) {
   find("explain").hidden = true;
   find("heat-note").textContent = model.explain ? "" : "This model cannot be explained.";
   if (model.explain && file.read.length > model.limits.explain_bytes) {
-    find("heat-note").textContent = `A file of more than ${model.limits.explain_bytes.toLocaleString("en")} bytes is not explained.`;
+    find("heat-note").textContent =
+      `A file of more than ${model.limits.explain_bytes.toLocaleString("en")} bytes is not explained.`;
     find("explained").parentElement.hidden = true;
   }
   find("bytes-note").textContent = file.isPermuted ? "The bytes as they left: permuted with your key." : "";
@@ -115,7 +134,9 @@ async function explain() {
       label: find("explained").value,
       wantsOverlay: !file.isPermuted && kindOf(file.data) === "map",
       signal,
-      onProgress: (share) => { progress.value = share; },
+      onProgress: (share) => {
+        progress.value = share;
+      },
     });
     if (file !== current || signal.aborted) return;
     const isMoved = found.altered && !file.isPermuted && !model.reading.permutes_only;
@@ -136,13 +157,19 @@ async function explain() {
 }
 
 function noteOf(found, fits, file) {
-  const how = found.method === "occlusion" && found.count
-    ? `By occlusion, in this browser: ${found.count} stretches of ${found.size} bytes were hidden, one after the other.`
-    : `By ${found.method.replaceAll("_", " ")}.`;
+  const how =
+    found.method === "occlusion" && found.count
+      ? `By occlusion, in this browser: ${found.count} stretches of ${found.size} bytes were hidden in turn.`
+      : `By ${found.method.replaceAll("_", " ")}.`;
   const error = found.completenessError;
-  const sum = typeof error === "number" ? ` The scores miss the difference they explain by ${(100 * error).toFixed(2)} %.` : "";
-  const other = fits ? "" : ` The model read the file in another form, of ${found.scores.length.toLocaleString("en")} bytes: the lines below are not coloured.`;
-  const permuted = file.isPermuted ? " The scores are those of the permuted bytes; the picture was laid under them here." : "";
+  const sum =
+    typeof error === "number" ? ` The scores miss the difference they explain by ${(100 * error).toFixed(2)} %.` : "";
+  const other = fits
+    ? ""
+    : ` The model read another form of the file, ${found.scores.length} bytes long, so those below are plain.`;
+  const permuted = file.isPermuted
+    ? " The scores are those of the permuted bytes; the picture was laid under them here."
+    : "";
   return how + sum + other + permuted;
 }
 

@@ -34,11 +34,19 @@ export function showPlain(data, name) {
  * @param {{kind, url} | null} overlay the server's picture of it
  */
 export function showHeat(data, scores, overlay) {
-  let shown = null, caption = "";
+  let shown = null,
+    caption = "";
   if (overlay && (!scores || overlay.kind !== "map")) {
-    shown = Object.assign(document.createElement("img"), { src: overlay.url, alt: `What decided, drawn as a ${overlay.kind}` });
+    shown = Object.assign(document.createElement("img"), {
+      src: overlay.url,
+      alt: `What decided, drawn as a ${overlay.kind}`,
+    });
     shown.className = overlay.kind === "waveform" ? "" : "small";
-    caption = { picture: "The picture with what decided in colour", waveform: "The sound with what decided in colour", map: "The bytes, wrapped as a picture" }[overlay.kind];
+    caption = {
+      picture: "The picture with what decided in colour",
+      waveform: "The sound with what decided in colour",
+      map: "The bytes, wrapped as a picture",
+    }[overlay.kind];
   } else if (scores) {
     ({ canvas: shown, caption } = draw(data, scores));
   }
@@ -50,26 +58,36 @@ export function showHeat(data, scores, overlay) {
 /** Lists what says most. @param {(at: number) => void} onChoose shows a byte */
 export function showStretches(scores, onChoose) {
   const found = scores ? strongest(scores) : [];
-  find("stretches").replaceChildren(...found.map(({ start, end, score }) => {
-    const item = document.createElement("li");
-    const button = text("button", "", `${start} to ${end - 1}: ${signed(score)}`);
-    button.type = "button";
-    button.addEventListener("click", () => onChoose(start));
-    item.append(button);
-    return item;
-  }));
+  find("stretches").replaceChildren(
+    ...found.map(({ start, end, score }) => {
+      const item = document.createElement("li");
+      const button = text("button", "", `${start} to ${end - 1}: ${signed(score)}`);
+      button.type = "button";
+      button.addEventListener("click", () => onChoose(start));
+      item.append(button);
+      return item;
+    }),
+  );
   find("stretches-part").hidden = !found.length;
 }
 
 function player(data, name) {
-  const picture = PICTURES.find(([, magic]) => magic.every((value, i) => data[i] === value))?.[0] ?? (word(data, 8) === "WEBP" ? "image/webp" : null);
-  const sound = SOUNDS.find(([, first, second]) => word(data, 0).startsWith(first) && (!second || word(data, 8) === second))?.[0];
+  const picture =
+    PICTURES.find(([, magic]) => magic.every((value, i) => data[i] === value))?.[0] ??
+    (word(data, 8) === "WEBP" ? "image/webp" : null);
+  const sound = SOUNDS.find(
+    ([, first, second]) => word(data, 0).startsWith(first) && (!second || word(data, 8) === second),
+  )?.[0];
   if (!picture && !sound) return null;
   address = URL.createObjectURL(new Blob([data], { type: picture ?? sound }));
   if (picture) {
     const image = Object.assign(document.createElement("img"), { src: address, alt: `The picture in ${name}` });
-    image.addEventListener("load", () => { if (image.naturalWidth < 280) image.className = "small"; });
-    image.addEventListener("error", () => { find("plain-figure").hidden = true; });
+    image.addEventListener("load", () => {
+      if (image.naturalWidth < 280) image.className = "small";
+    });
+    image.addEventListener("error", () => {
+      find("plain-figure").hidden = true;
+    });
     return image;
   }
   const audio = Object.assign(document.createElement("audio"), { src: address, controls: true });

@@ -10,7 +10,9 @@ let session = null;
 let last = Promise.resolve();
 
 // A session computes one thing at a time.
-self.onmessage = ({ data }) => { last = last.then(() => answer(data)); };
+self.onmessage = ({ data }) => {
+  last = last.then(() => answer(data));
+};
 
 async function answer(data) {
   try {

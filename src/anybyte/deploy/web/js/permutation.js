@@ -12,7 +12,8 @@ const HEAD_SIZE = MAGIC.length + FINGERPRINT_SIZE + DIGEST_SIZE;
 export class Permutation {
   /** @param {Uint8Array} table 256 bytes: what becomes of each value */
   constructor(table) {
-    if (table.length !== 256) throw new Error(`a permutation of the byte values has 256 entries, this has ${table.length}`);
+    if (table.length !== 256)
+      throw new Error(`a permutation of the byte values has 256 entries, this has ${table.length}`);
     const missing = 256 - new Set(table).size;
     if (missing) throw new Error(`not a permutation: ${missing} of the 256 byte values do not occur`);
     this.table = table;
@@ -37,7 +38,8 @@ export function readKey(text, name) {
   }
   const table = content?.kind === KIND ? content.permutation : null;
   if (typeof table !== "string") throw new Error(`${name} is not a key file (anybyte privacy keygen makes one)`);
-  if (!/^[0-9a-f]{512}$/i.test(table)) throw new Error(`${name} is a damaged key: its permutation is not 512 hexadecimal digits`);
+  if (!/^[0-9a-f]{512}$/i.test(table))
+    throw new Error(`${name} is a damaged key: its permutation is not 512 hexadecimal digits`);
   try {
     return new Permutation(fromHex(table));
   } catch (error) {

@@ -19,9 +19,13 @@ export function writePng(pixels, width, height) {
 
 /** A row behind the number of its filter: of those that Pillow tries, in its order, the one with the smallest bytes. */
 function bestRow(row, above) {
-  let best = null, least = Infinity;
+  let best = null,
+    least = Infinity;
   for (const filter of [0, 2, 1, 4]) {
-    const found = Uint8Array.from(row, (value, x) => value - predict(filter, row[x - 1] ?? 0, above[x], above[x - 1] ?? 0));
+    const found = Uint8Array.from(
+      row,
+      (value, x) => value - predict(filter, row[x - 1] ?? 0, above[x], above[x - 1] ?? 0),
+    );
     const sum = found.reduce((total, value) => total + Math.min(value, 256 - value), 0);
     if (sum < least) [best, least] = [[filter, ...found], sum];
   }
@@ -59,7 +63,8 @@ function crc(data) {
 }
 
 function adler(data) {
-  let a = 1, b = 0;
+  let a = 1,
+    b = 0;
   for (const value of data) {
     a = (a + value) % 65521;
     b = (b + a) % 65521;

@@ -26,7 +26,8 @@ export class Privacy {
       ? "This model reads plain files. One that reads permuted bytes is made by: anybyte privacy rekey"
       : permutesOnly
         ? `This model reads bytes that were permuted with the key ${short(key)}. The key stays in this browser.`
-        : "This model reads permuted bytes of files that are first written in another format, which only Python can do: anybyte.Client(url, key=...)";
+        : "This model reads permuted bytes of files that are first written in another format. " +
+          "Only Python can do that: anybyte.Client(url, key=...)";
     this.#show();
   }
 
@@ -38,9 +39,12 @@ export class Privacy {
     const { key, digest } = this.reading;
     if (!key || isSealed(data)) return { sent: data, read: data, isPermuted: false };
     // A plain file is never sent to a model that could not read it.
-    if (!this.box.checked) throw new Error("This model reads permuted bytes only: turn the switch on, or give it a sealed file.");
-    if (!this.key) throw new Error(`Choose the key file first: this model reads bytes permuted with the key ${short(key)}.`);
-    if (this.key.fingerprint !== key) throw new Error(`The key is ${short(this.key.fingerprint)}, and the model is for another: ${short(key)}.`);
+    if (!this.box.checked)
+      throw new Error("This model reads permuted bytes only: turn the switch on, or give it a sealed file.");
+    if (!this.key)
+      throw new Error(`Choose the key file first: this model reads bytes permuted with the key ${short(key)}.`);
+    if (this.key.fingerprint !== key)
+      throw new Error(`The key is ${short(this.key.fingerprint)}, and the model is for another: ${short(key)}.`);
     const read = this.key.apply(data);
     return { sent: seal(read, key, digest), read, isPermuted: true };
   }
@@ -52,7 +56,9 @@ export class Privacy {
     try {
       this.key = readKey(new TextDecoder().decode(await bytesOf(file)), file.name);
       const fits = this.key.fingerprint === this.reading.key;
-      state.textContent = fits ? `Key ${short(this.key.fingerprint)} is loaded.` : `The key is ${short(this.key.fingerprint)}, and the model is for another: ${short(this.reading.key)}.`;
+      state.textContent = fits
+        ? `Key ${short(this.key.fingerprint)} is loaded.`
+        : `The key is ${short(this.key.fingerprint)}, and the model is for another: ${short(this.reading.key)}.`;
     } catch (error) {
       state.textContent = error.message;
     }

@@ -18,7 +18,8 @@ export class Recorder {
 
   /** Asks for the microphone and begins. */
   async start() {
-    if (!navigator.mediaDevices?.getUserMedia) throw new Error("Browsers lend the microphone to pages over HTTPS or on this machine only.");
+    if (!navigator.mediaDevices?.getUserMedia)
+      throw new Error("Browsers lend the microphone to pages over HTTPS or on this machine only.");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
     } catch (error) {

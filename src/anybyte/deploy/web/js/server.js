@@ -48,13 +48,21 @@ export class Server {
     const search = new URLSearchParams(query).toString();
     let response;
     try {
-      response = await fetch(search ? `${path}?${search}` : path, { method: body ? "POST" : "GET", headers, body, signal });
+      response = await fetch(search ? `${path}?${search}` : path, {
+        method: body ? "POST" : "GET",
+        headers,
+        body,
+        signal,
+      });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Error("The server cannot be reached.");
     }
     const answer = await response.json().catch(() => null);
-    if (!response.ok) throw Object.assign(new Error(answer?.error?.message ?? `The server answers ${response.status}.`), { status: response.status });
+    if (!response.ok)
+      throw Object.assign(new Error(answer?.error?.message ?? `The server answers ${response.status}.`), {
+        status: response.status,
+      });
     if (answer === null) throw new Error("The server's answer is no JSON.");
     return answer;
   }

@@ -40,9 +40,15 @@ export function readWav(data) {
   if (data.length < 12 || word(0) !== "RIFF" || word(8) !== "WAVE") return null;
   let form = null;
   for (let at = 12; at + 8 <= data.length;) {
-    const size = view.getUint32(at + 4, true), start = at + 8;
+    const size = view.getUint32(at + 4, true),
+      start = at + 8;
     if (word(at) === "fmt " && size >= 16 && start + 16 <= data.length) {
-      form = { tag: view.getUint16(start, true), channels: view.getUint16(start + 2, true), rate: view.getUint32(start + 4, true), bits: view.getUint16(start + 14, true) };
+      form = {
+        tag: view.getUint16(start, true),
+        channels: view.getUint16(start + 2, true),
+        rate: view.getUint32(start + 4, true),
+        bits: view.getUint16(start + 14, true),
+      };
     } else if (word(at) === "data") {
       return form && readSamples(view, form, start, Math.min(size, data.length - start));
     }
@@ -53,7 +59,8 @@ export function readWav(data) {
 
 function readSamples(view, { tag, channels, rate, bits }, start, size) {
   if (tag !== 1 || !channels || (bits !== 8 && bits !== 16)) return null;
-  const width = bits / 8, frame = width * channels;
+  const width = bits / 8,
+    frame = width * channels;
   const values = new Float32Array(Math.floor(size / frame));
   for (let i = 0; i < values.length; i++) {
     for (let channel = 0; channel < channels; channel++) {
