@@ -69,6 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-bytes", type=parse_size, default=MAX_BYTES, metavar="N", help="longest file read (1G)")
     parser.add_argument("--key", metavar="K", help="key file of a model that reads permuted bytes")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), help="arithmetic (fp32)")
     parser.add_argument("--restart", action="store_true", help="begin anew, whatever an earlier run has left")
     return parser

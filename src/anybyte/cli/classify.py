@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threshold", type=float, metavar="P", help=f"below this probability say `{UNKNOWN}`")
     parser.add_argument("--max-bytes", type=parse_size, default=MAX_BYTES, metavar="N", help="longest file read (1G)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), help="arithmetic (fp32)")
     forms = parser.add_mutually_exclusive_group()
     for form, function in FORMS.items():
         about = (function.__doc__ or "").rstrip(".").lower()

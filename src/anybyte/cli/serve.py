@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait-ms", type=float, default=5.0, metavar="MS", help="wait this long for company (5)")
     parser.add_argument("--batch-files", type=int, default=64, metavar="N", help="files computed at once (64)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), help="arithmetic (fp32)")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads to compute with (all)")
     parser.add_argument("--quiet", action="store_true", help="log no requests")
     return parser

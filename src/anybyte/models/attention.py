@@ -3,7 +3,7 @@ Perceiver (Jaegle et al. 2022, section 3.1)."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,11 +13,17 @@ from torch.nn import functional as F
 from anybyte.config import AttentionConfig
 from anybyte.models.windows import WindowPlan, from_windows, to_windows
 
+if TYPE_CHECKING:
+    from anybyte.models.inference import ReadyBlock
+
 _LONG = 2**20
 """Scores of one head beyond which the form of attention must be one that never holds all of them."""
 
 _MOST_KEYS, _LEAST_WIDTH, _MOST_SCORES = 512, 32, 2**24
 """Limits within which bfloat16 attention by plain products is quicker on a CPU than torch's own kernel."""
+
+_STEP = 32
+"""Numbers of queries and keys must be multiples of this for it: oneDNN writes code for each number that it meets."""
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout: float = 0.0) -> Tensor:
@@ -41,6 +47,7 @@ def _products_pay(q: Tensor, k: Tensor, v: Tensor) -> bool:
         v.device.type == "cpu"
         and v.dtype == torch.bfloat16
         and k.shape[2] <= _MOST_KEYS
+        and q.shape[2] % _STEP == k.shape[2] % _STEP == 0
         and min(q.shape[3], v.shape[3]) >= _LEAST_WIDTH
         and q.shape[:3].numel() * k.shape[2] <= _MOST_SCORES
     )
@@ -114,6 +121,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=layer_norm_eps)
         self.mlp = Mlp(dim, round(dim * mlp_ratio))
         self.dropout = dropout
+        self.quantized: ReadyBlock | None = None
+        """Its form in 8-bit integers, where one was made (quantize.py)."""
 
     def forward(
         self,

@@ -8,6 +8,7 @@ What differs from `Block.forward`:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cache
 from typing import Literal, overload
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.batch import ByteBatch
-from anybyte.models.attention import Block, TokenMerge
+from anybyte.models.attention import Block, TokenMerge, WindowAttention
 from anybyte.models.windows import WindowPlan, spans
 
 TOKENS_AT_ONCE = 1024
@@ -25,6 +26,9 @@ TOKENS_AT_ONCE = 1024
 
 TOKENS_TOGETHER = 2**15
 """Tokens of a batch that go through the network together: as many as the cache of a processor holds."""
+
+ROWS = 64
+"""Numbers of tokens that are a multiple of this get code of their own: those of whole windows are, as a rule."""
 
 _WORTH_PACKING = 4096
 """Tokens from which on the time to lay a float32 weight out anew is made up for."""
@@ -39,49 +43,70 @@ class Product:
         tokens: rows that it will be given in all.
     """
 
-    def __init__(self, linear: nn.Linear, dtype: torch.dtype, tokens: int) -> None:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype, tokens: int = 0) -> None:
         self.weight = linear.weight.to(dtype)
         self.bias = None if linear.bias is None else linear.bias.to(dtype)
-        self.fused = _onednn_computes(dtype)
-        if self.fused and dtype == torch.float32 and tokens >= _WORTH_PACKING:
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, TOKENS_AT_ONCE)
+        self.onednn = _onednn_computes(dtype)
+        self.laid_out = self.weight
+        if self.onednn and dtype == torch.float32 and tokens >= _WORTH_PACKING:
+            self.laid_out = torch.ops.mkldnn._reorder_linear_weight(self.weight, TOKENS_AT_ONCE)
 
     def __call__(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens out"]:
-        if not self.fused:
+        if not self._fits(x):
             return F.linear(x, self.weight, self.bias)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")
         return out
 
     def with_gelu(
         self, x: Float[Tensor, "tokens dim"], approximate: Literal["none", "tanh"]
     ) -> Float[Tensor, "tokens out"]:
         """`gelu(product(x))`."""
-        if not self.fused:
+        if not self._fits(x):
             return F.gelu(F.linear(x, self.weight, self.bias), approximate=approximate)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], approximate)
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "gelu", [], approximate)
         return out
 
+    def _fits(self, x: Tensor) -> bool:
+        # oneDNN writes code for each number of rows that it meets: only numbers that come again are worth that.
+        return self.onednn and len(x) % ROWS == 0
 
-class ReadyBlock:
-    """A block whose weights are ready for `tokens` tokens in all: `ready(x, plan, out)` writes `block(x, plan)` to out.
 
-    `out` may be x itself.
-    """
+class ReadyBlock(ABC):
+    """A block whose weights are ready: `ready(x, plan, out)` writes `block(x, plan)` to out, which may be x itself."""
+
+    attention: WindowAttention
+    out: Product
+
+    def __call__(
+        self, x: Float[Tensor, "tokens dim"], plan: WindowPlan, out: Float[Tensor, "tokens dim"]
+    ) -> Float[Tensor, "tokens dim"]:
+        x = self.out(self.attention.attend(self.read(x), plan)).add_(x)
+        return torch.add(x, self.mlp(x), out=out)
+
+    @abstractmethod
+    def read(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens three_dim"]:
+        """Queries, keys and values side by side."""
+
+    @abstractmethod
+    def mlp(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens dim"]:
+        """What the MLP adds."""
+
+
+class FloatBlock(ReadyBlock):
+    """A block of floating-point weights, ready for `tokens` tokens in all."""
 
     def __init__(self, block: Block, dtype: torch.dtype, tokens: int) -> None:
-        self.block = block
+        self.block, self.attention = block, block.attention
         self.qkv = Product(block.attention.qkv, dtype, tokens)
         self.out = Product(block.attention.out, dtype, tokens)
         self.fc1 = Product(block.mlp.fc1, dtype, tokens)
         self.fc2 = Product(block.mlp.fc2, dtype, tokens)
 
-    def __call__(
-        self, x: Float[Tensor, "tokens dim"], plan: WindowPlan, out: Float[Tensor, "tokens dim"]
-    ) -> Float[Tensor, "tokens dim"]:
-        found = self.block.attention.attend(self.qkv(_norm(self.block.norm1, x)), plan)
-        x = self.out(found).add_(x)
-        hidden = self.fc1.with_gelu(_norm(self.block.norm2, x), self.block.mlp.approximate)
-        return torch.add(x, self.fc2(hidden), out=out)
+    def read(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens three_dim"]:
+        return self.qkv(_norm(self.block.norm1, x))
+
+    def mlp(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens dim"]:
+        return self.fc2(self.fc1.with_gelu(_norm(self.block.norm2, x), self.block.mlp.approximate))
 
 
 class ReadyMerge:
@@ -116,13 +141,17 @@ def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyB
         or x.device.type != "cpu"
         or (isinstance(part, Block) and part.dropout and part.training)
         or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         or type(weight) not in (nn.Parameter, Tensor)
         or x.dtype != dtype
         or (weight.dtype != dtype and not torch.is_autocast_enabled("cpu"))
     ):
         return None
-    return ReadyBlock(part, dtype, len(x)) if isinstance(part, Block) else ReadyMerge(part, dtype, len(x))
+    if isinstance(part, TokenMerge):
+        return ReadyMerge(part, dtype, len(x))
+    if part.quantized is not None and dtype == torch.bfloat16:
+        return part.quantized
+    return FloatBlock(part, dtype, len(x))
 
 
 def group_files(batch: ByteBatch, stride: int) -> list[ByteBatch]:

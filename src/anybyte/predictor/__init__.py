@@ -73,7 +73,7 @@ def load(
         name_or_path: a path, a bundled name, or an id `org/name` of the hub, tried in that order. From the hub only
             JSON, safetensors and Markdown files are fetched.
         device: where to compute. None: the GPU if there is one.
-        precision: `bf16` computes under autocast; `fp32` and None do not.
+        precision: `bf16` computes under autocast; `fp32` and None do not. `int8` is for ByteFormers, on processors.
         key: the key, or its file, of a model that reads permuted bytes. Without it, it takes sealed files only.
 
     Returns:

@@ -9,9 +9,11 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
+from anybyte.models.byteformer import ByteFormer
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.quantize import quantized
 
-Precision: TypeAlias = Literal["fp32", "bf16"]
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 Progress: TypeAlias = Callable[[int, int], None]
 """Is called with the steps done so far and the steps in all."""
 
@@ -25,23 +27,31 @@ class Compute:
     Attributes:
         model: in evaluation mode, on the device.
         device: where it is.
-        precision: `bf16` computes under autocast.
+        precision: `bf16` computes under autocast, `int8` as well, with blocks of 8-bit integers in a copy of the model.
     """
 
     def __init__(
         self, model: nn.Module, device: str | torch.device = "cpu", precision: Precision | None = None
     ) -> None:
-        if precision not in (None, "fp32", "bf16"):
-            raise ValueError(f"precision is {precision!r}, expected 'fp32' or 'bf16'")
+        if precision not in (None, "fp32", "bf16", "int8"):
+            raise ValueError(f"precision is {precision!r}, expected 'fp32', 'bf16' or 'int8'")
         self.device = usable_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
+        if precision == "int8":
+            self.model = _in_integers(self.model)
         self.precision: Precision = precision or "fp32"
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Around all computing: no gradients, and the precision that was asked for."""
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision != "fp32"):
             yield
+
+
+def _in_integers(model: nn.Module) -> ByteFormer:
+    if not isinstance(model, ByteFormer):
+        raise ValueError(f"precision 'int8' is for ByteFormers, and this is a {type(model).__name__}: use 'bf16'")
+    return quantized(model)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
