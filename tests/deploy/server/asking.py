@@ -89,7 +89,7 @@ class Gated(Predictor):
     computed: list[int]
 
     def probabilities(self, contents: Any) -> Any:
-        if hasattr(self, "gate"):  # not while it is tried at the start
+        if hasattr(self, "gate"):
             self.computed += [len(content) for content in contents]
             assert self.gate.wait(PATIENCE)
         if any(bytes(content[:3]) == b"BUG" for content in contents):
