@@ -106,11 +106,12 @@ def test_equals_the_plain_form(length: int, window: int) -> None:
         torch.testing.assert_close(logits, plain_logits(model, data), atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_equal_those_of_the_plain_form() -> None:
+@pytest.mark.parametrize("lengths", [[300, 37, 1, 120], [300], [80, 80, 80]])
+def test_gradients_equal_those_of_the_plain_form(lengths: list[int]) -> None:
     model = build(SMALL).double()
-    files = random_files([300, 37, 1, 120])
+    files = random_files(lengths)
     batch = ByteBatch.from_bytes(files)
-    weights = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(len(files), 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     parameters = list(model.parameters())
     fast = torch.autograd.grad((model(batch) * weights).sum(), parameters)
     plain = torch.stack([plain_logits(model, data) for data in files])

@@ -132,19 +132,20 @@ def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyB
     """A part made ready for all of x; None where only `part(...)` itself will do.
 
     That is where a gradient is wanted, on other devices, where dropout is to act, in a compiler's hands, and where the
-    weights are not plain tensors of the dtype that is computed in (sharded ones, for example).
+    weights are not plain tensors of the dtype that is computed in (but sharded ones, for example).
     """
-    dtype = computing_dtype(x)
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return None
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu") if autocast else x.dtype
     weight = (part.mlp.fc1 if isinstance(part, Block) else part.reduction).weight
     if (
-        torch.is_grad_enabled()
-        or x.device.type != "cpu"
-        or (isinstance(part, Block) and part.dropout and part.training)
+        (isinstance(part, Block) and part.dropout and part.training)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         or type(weight) not in (nn.Parameter, Tensor)
         or x.dtype != dtype
-        or (weight.dtype != dtype and not torch.is_autocast_enabled("cpu"))
+        or (weight.dtype != dtype and not autocast)
     ):
         return None
     if isinstance(part, TokenMerge):
@@ -163,12 +164,6 @@ def group_files(batch: ByteBatch, stride: int) -> list[ByteBatch]:
     groups = [lengths[first:end] for first, end in spans(lengths, most)]
     parts = batch.values.split([int(group.sum()) for group in groups])
     return [ByteBatch(values, torch.from_numpy(group)) for values, group in zip(parts, groups, strict=True)]
-
-
-def computing_dtype(x: Tensor) -> torch.dtype:
-    """The dtype in which products with x are computed."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
