@@ -19,7 +19,7 @@ from anybyte.deploy.server import Settings, serve_in_thread
 from anybyte.files.media import encode_image
 from anybyte.models.rekey import rekey
 from anybyte.predictor import Failure
-from anybyte.privacy.keys import create_key
+from anybyte.privacy.keys import create_key, read_key
 from anybyte.privacy.permutation import Permutation
 from anybyte.privacy.seal import is_sealed, unseal
 from tests.tiny_model import LABELS, SHAPE, save_tiny_model
@@ -212,8 +212,6 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_with_a_key_only_permuted_bytes_leave(notes: Notes, key: Path) -> None:
-    from anybyte.privacy.keys import read_key
-
     permutation = read_key(key)
     plain = b"plain content " * 20
     notes.replies = [about(permutation.fingerprint), answered("cat")]
@@ -225,6 +223,16 @@ def test_with_a_key_only_permuted_bytes_leave(notes: Notes, key: Path) -> None:
     sent = body[start : body.rindex(b"\r\n--")]
     assert is_sealed(sent)
     assert permutation.inverse.apply(unseal(sent, "sent").payload) == plain
+
+
+def test_no_server_makes_plain_files_leave(notes: Notes, key: Path, tmp_path: Path) -> None:
+    fingerprint = read_key(key).fingerprint
+    settings = dataclasses.asdict(ReadingConfig())
+    settings["privacy"] |= {"permutation": False, "key": str(tmp_path / "no.key")}
+    notes.replies = [about(fingerprint, settings), answered("cat")]
+    with Client(address(notes), key=key) as client:
+        client.classify([b"plain content " * 20])
+    assert b"plain" not in notes.received[1]
 
 
 def test_no_plain_file_goes_to_a_model_with_a_key_nor_a_sealed_one_elsewhere(notes: Notes, key: Path) -> None:
@@ -246,8 +254,6 @@ def test_no_plain_file_goes_to_a_model_with_a_key_nor_a_sealed_one_elsewhere(not
 
 @pytest.mark.parametrize("format", [None, "tiff"])
 def test_a_rekeyed_model_answers_as_the_plain_one(tmp_path: Path, key: Path, format: str | None) -> None:
-    from anybyte.privacy.keys import read_key
-
     permutation = read_key(key)
     plain = load(save_tiny_model(tmp_path / "plain"))
     assert isinstance(plain, Predictor)

@@ -16,7 +16,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -168,14 +168,16 @@ class Client:
             if self._key is not None:
                 raise ValueError(f"a key is given, but the model {about['name']} of {self.url} reads plain files")
             return None
-        settings = dict(about["reading"]["settings"])
+        settings = {name: value for name, value in about["reading"]["settings"].items() if name != "kind"}
         config = cast(ReadingConfig, parse_config(ReadingConfig, settings, f"the reading of {about['name']}"))
         if self._key is not None and not is_same(self._key.fingerprint, fingerprint):
             raise ValueError(
                 f"the key given is {short(self._key.fingerprint)}, but the model {about['name']} has "
                 f"{short(fingerprint)}"
             )
-        return ByteReading(config, key=self._key)
+        # The server decides how files are read, not that they go out as they are, nor which file here is a key.
+        privacy = replace(config.privacy, permutation=True, fingerprint=fingerprint, key=None)
+        return ByteReading(replace(config, privacy=privacy), key=self._key)
 
     def _send(self, parcel: list[_File | Failure], query: Mapping[str, Any]) -> Iterator[Prediction | Failure]:
         """The answers to some files that fit into one request."""
