@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from numpy.typing import NDArray
-from torch import nn
 
 from anybyte.batch import PADDING
 from anybyte.explain.result import stretch_sums
-from anybyte.explain.target import Target, make_target
+from anybyte.explain.target import Target
 
-SHARES = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 50, 58, 66, 75, 85, 100)
+SHARES = (0, 1, 2, 4, 7, 11, 16, 24, 34, 47, 62, 80, 100)
 """Percent of a file at which the answer is looked at: densely where good scores change it most."""
 
 
@@ -43,9 +42,7 @@ class Curve:
 
 
 def curves(
-    model: nn.Module,
-    data: bytes,
-    index: int,
+    target: Target,
     order: Int64[np.ndarray, "bytes"],
     *,
     percent: Sequence[float] = SHARES,
@@ -54,28 +51,25 @@ def curves(
     """The curves of deletion and of insertion.
 
     Args:
-        model: a classifier of bytes, in evaluation mode.
-        data: what it reads.
-        index: of the class whose probability is followed.
+        target: the class whose probability is followed, and the file (`make_target`).
         order: the bytes' offsets, those that matter most first (`order_of`).
         percent: of the file, at which the answer is looked at, from 0 to 100.
         other: what stands at a place that is deleted, or not inserted yet. None: padding, which is embedded as zero.
 
     Raises:
-        ValueError: the model does not read bytes, or a setting makes no sense.
+        ValueError: order, percent or other do not fit the file.
     """
-    if sorted(order.tolist()) != list(range(len(data))):
-        raise ValueError(f"the order must name each of the {len(data)} bytes once")
+    if sorted(order.tolist()) != list(range(target.length)):
+        raise ValueError(f"the order must name each of the {target.length} bytes once")
     if len(percent) < 2 or list(percent) != sorted(percent) or percent[0] != 0 or percent[-1] != 100:
         raise ValueError(f"percent is {list(percent)}, expected numbers that rise from 0 to 100")
-    if other is not None and len(other) != len(data):
-        raise ValueError(f"{len(other)} other bytes for a file of {len(data)}")
-    target = make_target(model, data, index)
-    edges = (np.asarray(percent) / 100 * len(data)).round().astype(np.int64)
-    rank = np.empty(len(data), dtype=np.int64)
-    rank[order] = np.arange(len(data))
+    if other is not None and len(other) != target.length:
+        raise ValueError(f"{len(other)} other bytes for a file of {target.length}")
+    edges = (np.asarray(percent) / 100 * target.length).round().astype(np.int64)
+    rank = np.empty(target.length, dtype=np.int64)
+    rank[order] = np.arange(target.length)
     deleted = rank < edges[:, None]
-    shares = edges / len(data)
+    shares = edges / target.length
     fill = PADDING if other is None else torch.from_numpy(np.array(other, dtype=np.uint8))
     both = [Curve(shares, probabilities(target, torch.from_numpy(hidden), fill)) for hidden in (deleted, ~deleted)]
     return both[0], both[1]

@@ -27,7 +27,7 @@ def gradient_times_embedding(target: Target) -> Float[Tensor, "bytes"]:
 
 
 def integrated_gradients(
-    target: Target, tolerance: float = 0.01, start: int = 16, most: int = 1024
+    target: Target, tolerance: float = 0.01, start: int = 32, most: int = 1024
 ) -> tuple[Float[Tensor, "bytes"], float, float, int]:
     """Gradients averaged along the straight way from padding alone to the embedded bytes, times the embedded bytes.
 

@@ -29,8 +29,8 @@ class Layout:
             as they are stored. Of a waveform [samples, channels, bytes].
         width: bytes of one channel, or sample.
         is_little: whether the first of these bytes is the least.
-        filtered: rows of a PNG whose bytes are not values but differences to pixels above and before, bool [height].
-            None: no such row.
+        filters: of a PNG, what the bytes of each row are: 0 values, 1 to 4 differences to what stands before, above, or
+            both (PNG, section 9), uint8 [height]. None: values everywhere.
         rate: samples a second of a waveform.
     """
 
@@ -38,7 +38,7 @@ class Layout:
     offsets: Int64[np.ndarray, "..."]
     width: int = 1
     is_little: bool = True
-    filtered: NDArray[np.bool_] | None = None
+    filters: NDArray[np.uint8] | None = None
     rate: int | None = None
 
 
@@ -150,9 +150,8 @@ def _png(data: bytes) -> Layout | None:
         return None
     rows = place.reshape(height, row)
     filters = np.frombuffer(data, dtype=np.uint8)[rows[:, 0]]
-    filtered = filters != 0
     offsets = rows[:, 1:].reshape(height, width, channels)
-    return Layout("picture", offsets, bits // 8, False, filtered if filtered.any() else None)
+    return Layout("picture", offsets, bits // 8, False, filters if filters.any() else None)
 
 
 def _idat(data: bytes) -> NDArray[np.int64]:

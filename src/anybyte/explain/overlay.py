@@ -85,6 +85,11 @@ def _picture(data: bytes, layout: Layout, scores: NDArray[np.float32]) -> Overla
     heat = scores[layout.offsets].sum(axis=2, dtype=np.float64)
     pixels = found.pixels if found.pixels.ndim == 2 else np.asarray(Image.fromarray(found.pixels).convert("L"))
     about = f"The picture of {width} x {height} pixels: the score of a pixel is the sum over its bytes."
+    if layout.filters is not None:
+        count = np.count_nonzero(layout.filters)
+        about += (
+            f" {count} of its rows are stored as differences, so that a byte there moves the pixels behind it, too."
+        )
     return _drawn("picture", pixels, heat, about)
 
 

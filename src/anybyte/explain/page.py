@@ -22,8 +22,8 @@ _LEVELS = 8
 
 
 def write_page(explanations: Sequence[Explanation]) -> str:
-    """The page, a section a file: the answer, the scores over what the file shows, the strongest stretches, and the bytes:
-    of a long file the strongest lines.
+    """The page, a section a file: the answer, the scores over what the file shows, the strongest stretches, and the
+    bytes, of a long file its strongest lines.
     """
     sections = "\n".join(_section(one, number) for number, one in enumerate(explanations, start=1))
     title = "Which bytes decided"
