@@ -35,7 +35,11 @@ def write_page(numbers: Mapping[str, Any]) -> str:
     ]
     sections += [
         _rates(numbers["pairs"]),
-        _choice(numbers.get("validation", []), numbers.get("made", {})),
+        _choice(
+            numbers.get("validation", []),
+            numbers.get("made", {}),
+            [run["recipe"] for run in numbers["training"]["runs"]],
+        ),
         _commands(numbers["training"]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -81,8 +85,7 @@ def _looks(earlier: Mapping[str, Any] | None) -> str:
         "**This is the second look at the pairs below.** The model of an earlier recipe had met them, and was off by "
         f"{earlier['epe']:.2f} pixels on average; it was better than zero flow on {earlier['better']} of "
         f"{earlier['pairs']}. What was changed then (tiles instead of whole frames, medians, the check, more and finer "
-        "passes, and larger frames with more textures in training) was chosen on made pairs alone, and the pairs below "
-        "were met once more, at the end."
+        "passes) was chosen on made pairs alone, and the pairs below were met once more, at the end."
     )
 
 
@@ -184,7 +187,7 @@ def _rates(pairs: Sequence[Mapping[str, Any]]) -> str:
     return f"## Outliers\n\n{text}\n\n{_table(head, rows)}"
 
 
-def _choice(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]]) -> str:
+def _choice(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]], used: Sequence[str]) -> str:
     if not rows:
         return ""
     error = {(row["method"], json.dumps(row.get("reading"))): row["epe"] for row in rows}
@@ -203,9 +206,16 @@ def _choice(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, A
     text = (
         f"How the model looks at frames was chosen on {len(made)} times {rows[0]['pairs']} pairs of {sizes} pixels "
         f"that are made of the same photographs, with layers that move by up to {motions} pixels (small and large "
-        "motion). End-point error, before training and after each run of it:"
+        "motion). End-point error, before training and after each run of it."
     )
     words = [NAMES["untrained"] if stage == "untrained" else f"after `{stage}`" for stage in stages]
+    for stage in stages[2:]:
+        text += (
+            f" `{stage}` goes on from the run before it (`--run.init_from`); what this page measures is the model "
+            f"after {' and '.join(f'`{each}`' for each in used)}."
+        )
+    if any("" in line[1:] for line in lines[: len(readings)]):
+        text += " What is blank was not measured."
     head = ["passes", *(f"{word}, {name}" for word in words for name in made)]
     return f"## How it was chosen\n\n{text}\n\n{_table(head, lines)}"
 
