@@ -105,6 +105,11 @@ def _linear(x: Shape, weight: Shape, *_: Any, **__: Any) -> int:
     return 2 * prod(x) * weight[0]
 
 
+def _integers(x: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
+    """A linear layer in 8-bit integers."""
+    return 2 * prod(x) * out_shape[-1]
+
+
 def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     return int(sdpa_flop_count(query, key, value))
 
@@ -121,3 +126,4 @@ _FURTHER: dict[Any, Callable[..., int]] = {
 """Operators that torch's own counter does not know."""
 if torch.backends.mkldnn.is_available():
     _FURTHER[torch.ops.mkldnn._linear_pointwise] = _linear
+    _FURTHER[torch.ops.onednn.qlinear_pointwise] = _integers

@@ -19,7 +19,9 @@ from rich.table import Table
 from torch import Tensor
 
 from anybyte import create_model
+from anybyte.config import ByteFormerConfig
 from anybyte.models.byteformer import ByteFormer
+from anybyte.models.quantize import quantized
 from benchmarks import measure
 from benchmarks.counted import count
 from benchmarks.plain import PlainByteFormer
@@ -41,6 +43,8 @@ CASES = {
 }
 SIDES = ("plain fp32", "plain bf16", "anybyte fp32", "anybyte bf16")
 """Who takes part: a form of the model and a precision. The first is what the others are compared with."""
+INT8 = "anybyte int8"
+"""Takes part where the processor can."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -64,20 +68,33 @@ def prepare(case: str, side: str, model: str, batch: int, threads: int) -> Calla
     assert isinstance(ours, ByteFormer)
     form, precision = side.split()
     network = PlainByteFormer(ours) if form == "plain" else ours
+    if precision == "int8":
+        network = quantized(ours)
     files = measure.random_batch([CASES[case].size] * batch)
 
     def call() -> Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision != "fp32"):
             logits: Tensor = network(files)
             return logits
 
     return call
 
 
+def all_sides() -> tuple[str, ...]:
+    """`SIDES`, and 8-bit integers if this processor computes with them."""
+    try:
+        quantized(ByteFormer(ByteFormerConfig(dim=32, num_heads=1, depth=1, merge_after=())))
+    except ValueError:
+        return SIDES
+    return *SIDES, INT8
+
+
 def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
-    settings = (options.model, options.batch, options.threads)
-    memory = {side: measure.in_fresh_process(measure.growth_of_call, prepare, case, side, *settings) for side in SIDES}
-    calls = {side: prepare(case, side, *settings) for side in SIDES}
+    settings, all_of_them = (options.model, options.batch, options.threads), all_sides()
+    memory = {
+        side: measure.in_fresh_process(measure.growth_of_call, prepare, case, side, *settings) for side in all_of_them
+    }
+    calls = {side: prepare(case, side, *settings) for side in all_of_them}
     expected = calls[SIDES[0]]()
     differences = {side: float((call().float() - expected).abs().max()) for side, call in calls.items()}
     costs = {side: count(call) for side, call in calls.items()}
@@ -92,14 +109,16 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
         side: {
             "milliseconds": 1000 * statistics.median(seconds[side]),
             "flops": costs[side].flops,
-            "share_of_machine_rate": costs[side].flops / statistics.median(seconds[side]) / rates[side.split()[1]],
+            "share_of_machine_rate": costs[side].flops
+            / statistics.median(seconds[side])
+            / rates["fp32" if side.endswith("fp32") else "bf16"],
             "seconds": seconds[side],
             "speedup": asdict(measure.ratio(seconds[SIDES[0]], seconds[side])),
             "memory_growth_bytes": memory[side],
             "memory_ratio": memory[side] / memory[SIDES[0]],
             "largest_logit_difference": differences[side],
         }
-        for side in SIDES
+        for side in all_of_them
     }
     result = {**asdict(CASES[case]), "logit_spread": float(expected.std())}
     return result | {"machine_flops_per_second": rates, "sides": sides}
@@ -110,7 +129,7 @@ def _table(result: dict[str, Any]) -> Table:
     rates = ", ".join(f"{1e-9 * rate:.0f} in {name}" for name, rate in result["machine_flops_per_second"].items())
     table.caption = (
         "* at most, over the standard deviation of all logits\n"
-        f"** FLOPs a second, of what matrix products of the machine reach: {rates} (GFLOP/s)"
+        f"** FLOPs a second, of what matrix products of the machine reach: {rates} (GFLOP/s); int8 of that in bf16"
     )
     table.caption_justify = "left"
     table.add_column("form", no_wrap=True)
