@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--test", required=True)
     measure.add_argument("--limit", type=int, help="the first so many bytes of each text")
     measure.add_argument("--own", metavar="REPORT", help="report.json of `anybyte evaluate` on the held-out novels")
+    measure.add_argument("--remark", help="a sentence on how the runs were made (that of before, if there is one)")
     measure.add_argument("--only", nargs="*", choices=(*MODELS, "ngram", "frequency"), help="rows to measure (all)")
     page_ = verbs.add_parser("page")
     page_.add_argument("--page", default=str(RESULTS / "language.md"))
@@ -124,6 +125,7 @@ def measure(options: argparse.Namespace, results: dict[str, Any]) -> dict[str, A
         "test_bytes": sum(map(len, parts["test"].texts)),
         "mask_seed": SEED,
         "hardware": HARDWARE,
+        "remark": results.get("about", {}).get("remark", "") if options.remark is None else options.remark,
     }
     own = results.get("own") if options.own is None else json.loads(Path(options.own).read_text())["rows"]
     return {"about": about, "rows": rows} | ({} if own is None else {"own": own})
@@ -256,7 +258,7 @@ def page(results: dict[str, Any]) -> str:
             *_own_world(results.get("own")),
             "## The runs",
             "",
-            *_runs(rows),
+            *_runs(rows, about["remark"]),
             "",
             "## What they fill in",
             "",
@@ -368,7 +370,7 @@ def _own_world(own: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _runs(rows: dict[str, Any]) -> list[str]:
+def _runs(rows: dict[str, Any], remark: str) -> list[str]:
     lines = [
         "| | parameters | tokens | vocabulary | steps of 8 | minutes | GFLOP a step | PFLOP | best step | seed |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -387,31 +389,24 @@ def _runs(rows: dict[str, Any]) -> list[str]:
         "Floating-point operations are those of training, forward and backward, counted by torch's `FlopCounterMode`, "
         f"attention included.{_equal_flops(rows)}",
         "",
-        f"Hardware: {HARDWARE}; other work ran beside, so minutes say little. The run on bytes was begun for 16 passes "
-        "over the text, and after 10,000 steps its schedule was shortened to 12; that on pieces was begun "
-        "for 17,800 steps, as many operations, and after 6,000 its schedule was shortened to 11,600.",
+        f"Hardware: {HARDWARE}; other work ran beside, so minutes say little. {remark}".rstrip(),
     ]
 
 
 def _equal_flops(rows: dict[str, Any]) -> str:
-    """How the operations of the two runs compare, and what bytes reached with as many as pieces took."""
+    """How the operations of the two runs compare."""
     if not all(name in rows for name in MODELS):
         return ""
     bytes_, pieces = (rows[name]["run"] for name in MODELS)
     share = pieces["total_pflops"] / bytes_["total_pflops"]
-    if abs(share - 1) < 0.02:
-        return " Both runs take the same."
-    reached = [one for one in bytes_["curve"] if one[0] * bytes_["step_gflops"] <= pieces["total_pflops"] * 1e6]
-    line = f" The run on pieces was stopped at {share:.0%} of those of the run on bytes, for want of time."
+    is_equal = abs(share - 1) < 0.02
+    line = (
+        " Both runs take the same."
+        if is_equal
+        else f" The run on pieces takes {share:.0%} of those of the run on bytes."
+    )
     if pieces["best_step"] < pieces["steps"]:
-        line += f" Its weights are those of step {pieces['best_step']:,}: later validations were no better."
-    if reached:
-        step, accuracy, bits = reached[-1]
-        line += (
-            f" With as many, at step {step:,} and with its learning rate still high, bytes had {accuracy:.1%} and "
-            f"{bits:.3f} bits a byte on the text that weights are chosen by; at the end "
-            f"{bytes_['curve'][-1][1]:.1%} and {bytes_['curve'][-1][2]:.3f}."
-        )
+        line += f" The weights on pieces are those of step {pieces['best_step']:,}: later validations were no better."
     return line
 
 

@@ -27,7 +27,14 @@ def results(model_bits: float = 4.5) -> dict[str, object]:
     run |= {"curve": [[400, 0.125, 5.5], [800, 0.15, 5.0], [1200, 0.2, 4.75]]}
     fills = [[sentence, [["Rome", 0.25], ["a | b", 0.125]]] for sentence in SENTENCES]
     rows = {"bytes": {**row(0.2, model_bits), "run": run, "fills": fills}, "ngram_both": row(0.15, 4.9)}
-    about = {"train_bytes": 5_092_445, "valid_bytes": 200_000, "test_bytes": 1_256_449, "mask_seed": 0, "hardware": "h"}
+    about = {
+        "train_bytes": 5_092_445,
+        "valid_bytes": 200_000,
+        "test_bytes": 1_256_449,
+        "mask_seed": 0,
+        "hardware": "h",
+        "remark": "Made so.",
+    }
     return {"about": about, "rows": rows}
 
 
@@ -39,6 +46,7 @@ def test_the_page_holds_what_was_measured() -> None:
     assert "| bytes | 976,646 | 512 | 262 | 1,200 | 12 | 7.12 | 0.009 | 1,100 | 0 |" in text
     assert "`Rome` 25.0%" in text
     assert "5.09 MB" in text
+    assert "minutes say little. Made so.\n" in text
     assert "SentencePiece (`small/" not in text, "a row that was not measured is not there"
     assert "does not beat" in page(results(5.5))  # type: ignore[arg-type]
 
@@ -52,8 +60,8 @@ def test_the_page_says_whether_the_operations_are_equal() -> None:
     assert "Both runs take the same." in page(made)  # type: ignore[arg-type]
     rows["pieces"]["run"]["total_pflops"] = 0.006
     text = page(made)  # type: ignore[arg-type]
-    assert "stopped at 70% of those of the run on bytes" in text
-    assert "With as many, at step 800 and with its learning rate still high, bytes had 15.0% and 5.000 bits" in text
+    assert "The run on pieces takes 70% of those of the run on bytes." in text
+    assert "The weights on pieces are those of step 1,100" in text
 
 
 def test_the_page_says_when_the_model_is_behind() -> None:
