@@ -28,6 +28,8 @@ def threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_stays_within_its_budget(name: str) -> None:
+    if name.endswith("bf16") and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor computes bfloat16 in another way than that of the budget")
     cost = budget.count_case(CASES[name])
     assert cost.flops > 0
     assert not budget.excess(name, cost, COMMITTED)
