@@ -25,6 +25,9 @@ _MOST_KEYS, _LEAST_WIDTH, _MOST_SCORES = 512, 32, 2**24
 _STEP = 32
 """Numbers of queries and keys must be multiples of this for it: oneDNN writes code for each number that it meets."""
 
+_KEYS_TO_WIDTH = 6
+"""Keys for which the scores that a gradient needs take as much memory as queries, keys and values in float32."""
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """softmax(q k^T / sqrt(width)) v over [batch, heads, tokens, width]; `keys` is True at keys to look at.
@@ -32,33 +35,24 @@ def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None = None, dropout:
     `dropout` is the share of weights that are dropped. On a CPU any of it takes the form that holds all scores.
     """
     dtype = v.dtype
-    if v.requires_grad and v.device.type == "cpu":
-        # The gradient of bfloat16 attention is three times as slow on a CPU as that of float32.
-        q, k, v = (x.to(torch.promote_types(dtype, torch.float32)) for x in (q, k, v))
     with torch.autocast(v.device.type, enabled=False):
         if keys is None and not dropout and _products_pay(q, k, v):
-            return _attend_by_products(q, k, v)
+            return attend_holding_scores(q, k, v)
+        if v.requires_grad and v.device.type == "cpu":
+            # The gradient of torch's own bfloat16 attention is twice as slow on a CPU as that of float32.
+            q, k, v = (x.to(torch.promote_types(dtype, torch.float32)) for x in (q, k, v))
         out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout).to(dtype)
         return out
 
 
 def _products_pay(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    return (
-        v.device.type == "cpu"
-        and v.dtype == torch.bfloat16
-        and k.shape[2] <= _MOST_KEYS
-        and q.shape[2] % _STEP == k.shape[2] % _STEP == 0
-        and min(q.shape[3], v.shape[3]) >= _LEAST_WIDTH
-        and q.shape[:3].numel() * k.shape[2] <= _MOST_SCORES
-    )
-
-
-def _attend_by_products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The plain form: all scores, their softmax, and the weighted sums."""
-    batch, heads, queries, width = q.shape
-    q, k, v = (x.reshape(batch * heads, x.shape[2], x.shape[3]) for x in (q, k, v))
-    scores = torch.baddbmm(q.new_empty(1), q, k.mT, beta=0, alpha=width**-0.5)
-    return torch.bmm(scores.softmax(dim=-1), v).view(batch, heads, queries, -1)
+    """Whether to hold all scores: in bfloat16 on a CPU, if they are few."""
+    queries, keys, width = q.shape[2], k.shape[2], min(q.shape[3], v.shape[3])
+    if v.device.type != "cpu" or v.dtype != torch.bfloat16 or queries % _STEP or keys % _STEP:
+        return False
+    if v.requires_grad:
+        return width >= _LEAST_WIDTH and keys <= _KEYS_TO_WIDTH * width
+    return width >= _LEAST_WIDTH and keys <= _MOST_KEYS and q.shape[:3].numel() * keys <= _MOST_SCORES
 
 
 class WindowAttention(nn.Module):
@@ -299,4 +293,5 @@ def attend_holding_scores(q: Tensor, k: Tensor, v: Tensor, keys: Tensor | None =
     scores = torch.baddbmm(q.new_zeros(()), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5).unflatten(0, (batch, heads))
     if keys is not None:
         scores = scores.masked_fill(~keys, -torch.inf)
-    return torch.bmm(scores.softmax(dim=-1).flatten(0, 1).to(v.dtype), v).unflatten(0, (batch, heads))
+    out: Tensor = torch.bmm(scores.softmax(dim=-1).flatten(0, 1).to(v.dtype), v).unflatten(0, (batch, heads))
+    return out
