@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,9 @@ def _explain_all(
     errors: list[ValueError | OSError],
 ) -> Iterator[Explanation]:
     """Explanations in the order of the files; those that fail are told on stderr and noted."""
-    with progress_bar(len(options.files)) as advance:
+    # A bar on the terminal that the dumps go to would be in their way.
+    shows = sys.stderr.isatty() and (options.out is not None or not sys.stdout.isatty())
+    with progress_bar(len(options.files)) if shows else nullcontext(lambda done: None) as advance:
         for done, name in enumerate(options.files):
             advance(done)
             try:
