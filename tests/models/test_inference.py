@@ -116,6 +116,17 @@ def test_the_model_is_the_same_with_gradients_and_without(lengths: list[int], mo
             torch.testing.assert_close(model(batch), expected, atol=1e-6, rtol=1e-5)
 
 
+def test_what_is_given_is_not_written_into() -> None:
+    model = ByteFormer(CONFIG).eval()
+    with torch.inference_mode():
+        x, counts = model.stem(a_batch([700, 700]))
+        before = x.clone()
+        expected = model.logits_from_stem(x, counts)
+        model.run_block(0, x, counts)
+        assert torch.equal(x, before)
+        torch.testing.assert_close(model(a_batch([700, 700])), expected, atol=1e-6, rtol=1e-5)
+
+
 def test_files_go_in_groups_of_whole_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "TOKENS_TOGETHER", 100)
     batch = a_batch([120, 70, 500, 10, 20, 150])

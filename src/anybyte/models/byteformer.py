@@ -92,7 +92,7 @@ class ByteFormer(Pretrained):
     @directs
     def tokens(self, batch: ByteBatch) -> tuple[Float[Tensor, "tokens dim"], Lengths]:
         """Final tokens (normalised) of all files end to end, and how many each file has."""
-        return self.tokens_from_stem(*self.stem(batch))
+        return self._through_blocks(*self.stem(batch))
 
     @directs
     def logits_from_stem(self, x: Float[Tensor, "tokens dim"], counts: Lengths) -> Float[Tensor, "files classes"]:
@@ -109,6 +109,11 @@ class ByteFormer(Pretrained):
         self, x: Float[Tensor, "tokens dim"], counts: Lengths
     ) -> tuple[Float[Tensor, "final dim"], Lengths]:
         """Final tokens (normalised) from those of the stem, `counts` a file, and how many each file has then."""
+        return self._through_blocks(x if torch.is_grad_enabled() else x.clone(), counts)
+
+    @directs
+    def _through_blocks(self, x: Tensor, counts: Lengths) -> tuple[Tensor, Lengths]:
+        """`tokens_from_stem`, which may write into x where no gradient is wanted."""
         x = self._add_positions(x, counts)
         if self.config.dropout:
             x = nn.functional.dropout(x, self.config.dropout, self.training)
