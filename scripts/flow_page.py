@@ -82,7 +82,7 @@ def _looks(earlier: Mapping[str, Any] | None) -> str:
     if not earlier:
         return "The model met the pairs below once, after everything was chosen on made pairs."
     return (
-        "**This is the second look at the pairs below.** The model of an earlier recipe had met them, and was off by "
+        "**This is the second look at the pairs below.** Earlier the model met them in fewer passes, and was off by "
         f"{earlier['epe']:.2f} pixels on average; it was better than zero flow on {earlier['better']} of "
         f"{earlier['pairs']}. What was changed then (tiles instead of whole frames, medians, the check, more and finer "
         "passes) was chosen on made pairs alone, and the pairs below were met once more, at the end."
