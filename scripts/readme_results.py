@@ -84,7 +84,7 @@ def _flow(numbers: dict[str, Any]) -> tuple[str, ...]:
         f"{len(pairs)} pairs of Sintel, FlyingChairs, KITTI, after made pairs only",
         f"**{error['model']:.1f}** pixels off",
         f"zero flow {error['zero']:.1f}, Farnebäck {error['farneback']:.1f}, DIS {error['dis']:.1f}",
-        f"{numbers['training']['minutes']:.0f} (shared)",
+        f"{sum(run['minutes'] for run in numbers['training']['runs']):.0f} (shared)",
     )
 
 
