@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 
 from anybyte.cli.classify import parse_size
 from anybyte.cli.progress import progress_bar
@@ -38,9 +39,8 @@ def main(args: list[str]) -> int:
         precision=options.precision,
         key=options.key,
     )
-    with progress_bar(None) as advance:
-        watch = advance if sys.stderr.isatty() else None
-        done = run_bulk(options.sources, options.out, job, options.engine, options.workers, options.restart, watch)
+    with progress_bar(None) if sys.stderr.isatty() else nullcontext() as advance:
+        done = run_bulk(options.sources, options.out, job, options.engine, options.workers, options.restart, advance)
     if done.earlier:
         print(f"{done.earlier:,} rows were there from earlier runs")
     print(f"{options.out}: {done.rows:,} rows, {done.errors:,} of {done.rows - done.earlier:,} new ones with an error")

@@ -68,15 +68,12 @@ def _write_onnx(options: argparse.Namespace, out: Path) -> None:
 
     made = export_onnx(options.model, out, options.int8, options.stem, options.seed)
     print(f"{out}: {made.num_bytes:,} bytes, {made.precision}, stem as {made.stem}")
-    print(
-        f"tried on {len(made.lengths)} files of {min(made.lengths):,} to {max(made.lengths):,} random bytes, alone and "
-        f"in batches: logits differ from torch's by {made.difference:.1e} at most, "
-        f"{made.agreement:.0%} have the same best class"
-    )
+    print(made.check)
 
 
 def _write_page(options: argparse.Namespace, folder: Path) -> None:
     """A page around an ONNX file."""
+    from anybyte.deploy.onnx import export_onnx
     from anybyte.deploy.page import build_page
     from anybyte.models.find import find_model
     from anybyte.models.pretrained import CARD
@@ -84,7 +81,7 @@ def _write_page(options: argparse.Namespace, folder: Path) -> None:
     card = find_model(options.model) / CARD
     with tempfile.TemporaryDirectory() as temporary:
         onnx = Path(temporary, "model.onnx")
-        _write_onnx(options, onnx)
+        print(export_onnx(options.model, onnx, options.int8, options.stem, options.seed).check)
         text = card.read_text(encoding="utf-8") if card.exists() else None
         files = build_page(folder, onnx, options.runtime, Path(options.model).resolve().name, text)
     size = sum(file.stat().st_size for file in files)

@@ -131,6 +131,8 @@ class Folder:
         else:
             yield
         finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.parts)  # if nothing is in it
             os.close(descriptor)
 
 
@@ -156,9 +158,7 @@ class Parts:
         self.num_rows = 0
         self._names: list[str] = []
         found = folder.read("run.json")
-        if found is None:
-            folder.write("run.json", json.dumps(self._run, indent=2).encode())
-        else:
+        if found is not None:
             _check_same(json.loads(found), self._run, folder.parts)
             self._resume()
 
@@ -175,6 +175,8 @@ class Parts:
 
     def append(self, table: pa.Table, place: Place) -> None:
         """Writes the rows that follow, and the place of the last of them."""
+        if not self._names:
+            self._folder.write("run.json", json.dumps(self._run, indent=2).encode())
         sink = io.BytesIO()
         pq.write_table(table.replace_schema_metadata({_PLACE: json.dumps(place)}), sink)
         name = f"{len(self._names):08d}.parquet"

@@ -74,7 +74,10 @@ def _read(row: Mapping[str, bytes], settings: bytes) -> dict[str, Any]:
     """The files of a block: their bytes, or why there are none."""
     sources, max_bytes = pickle.loads(settings)
     files = [StoredFile(sources, entry, max_bytes) for entry in pickle.loads(row["block"])]
-    return {"files": pickle.dumps([(file.name, read_whole(file, max_bytes)) for file in files])}
+    found = [(file.name, read_whole(file, max_bytes)) for file in files]
+    for source in sources:
+        source.close()
+    return {"files": pickle.dumps(found)}
 
 
 class _Classifier:

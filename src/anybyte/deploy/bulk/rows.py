@@ -51,13 +51,17 @@ class Job:
         """The predictor.
 
         Raises:
-            ValueError, OSError: as `anybyte.load`; or a setting makes no sense.
+            ValueError, OSError: as `anybyte.load`.
         """
-        predictor = load_as(Predictor, self.model, self.device, self.precision, self.key)
-        list(predictor.stream([], self.top, self.threshold))  # says what is wrong with them
-        if self.max_bytes < 1:
-            raise ValueError(f"max_bytes is {self.max_bytes}, expected at least 1")
-        return predictor
+        return load_as(Predictor, self.model, self.device, self.precision, self.key)
+
+    def check(self) -> None:
+        """Raises ValueError if a number makes no sense."""
+        for name in ("top", "max_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}, expected a probability in [0, 1]")
 
 
 class StoredFile:

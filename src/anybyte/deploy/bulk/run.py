@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def run_bulk(
         ValueError: a setting makes no sense, or what is there was done with other settings; the message says which.
         OSError: a source does not exist, or something cannot be written.
     """
+    job.check()
     work = engine_of(engine, workers)
     folder = Folder(out)
     sources = open_sources(names, folder.hidden)
@@ -66,7 +67,9 @@ def run_bulk(
     if not restart and (rows := finished(folder, run)) is not None:
         folder.remove_parts()  # of a run that was killed after its last step but this
         return Done(rows, 0, rows)
-    with folder.locked():
+    with folder.locked(), ExitStack() as stack:
+        for source in sources:
+            stack.callback(source.close)
         if restart:
             folder.remove_parts()
         parts = Parts(folder, run)

@@ -52,6 +52,9 @@ class Source(Protocol):
             OSError, ValueError: it cannot be opened.
         """
 
+    def close(self) -> None:
+        """Closes what it may have opened for itself."""
+
 
 class Child(NamedTuple):
     """What is in a folder."""
@@ -148,6 +151,9 @@ class Tree:
     def open(self, entry: Entry) -> BinaryIO:
         return self.files.open("/".join([self.root.rstrip("/"), *map(str, entry.key)]))
 
+    def close(self) -> None:
+        """Nothing: it holds no open file."""
+
 
 @dataclass(frozen=True)
 class OneFile:
@@ -164,12 +170,16 @@ class OneFile:
     def open(self, entry: Entry) -> BinaryIO:
         return self.files.open(self.path)
 
+    def close(self) -> None:
+        """Nothing: it holds no open file."""
+
 
 class Archive:
     """The files in a .zip or .tar archive, by name. Nothing is unpacked. Keys are name and place in the archive."""
 
     def __init__(self, number: int, files: Files, path: str) -> None:
         self.number, self.files, self.path = number, files, path
+        self._stream: BinaryIO | None = None
         self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
         self._index: dict[Key, zipfile.ZipInfo | tarfile.TarInfo] = {}
 
@@ -197,10 +207,16 @@ class Archive:
         assert isinstance(member, tarfile.TarInfo)
         return cast(BinaryIO, archive.extractfile(member))
 
+    def close(self) -> None:
+        """Closes the archive, which is opened anew where a file is read after that."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = self._archive = None
+
     def _opened(self) -> zipfile.ZipFile | tarfile.TarFile:
         """The archive, whose index is read once."""
         if self._archive is None:
-            stream = self.files.open(self.path)
+            self._stream = stream = self.files.open(self.path)
             try:
                 if self.path.lower().endswith(".zip"):
                     self._archive = zipfile.ZipFile(stream)
@@ -210,7 +226,7 @@ class Archive:
                     self._archive = tarfile.TarFile(fileobj=stream)
                     self._index = {(info.name, info.offset_data): info for info in self._archive if info.isreg()}
             except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, ValueError) as error:
-                stream.close()
+                self.close()
                 raise ValueError(f"{self.files.shown(self.path)} is not a whole archive ({error})") from error
         return self._archive
 
