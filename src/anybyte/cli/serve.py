@@ -49,12 +49,11 @@ def main(args: list[str]) -> int:
         level=logging.WARNING if options.quiet else logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    if tokens is None and options.host not in LOCAL:
-        print(
-            f"anybyte: no --token-file: whoever reaches {printable(options.host)} can use the server", file=sys.stderr
-        )
 
     def tell(url: str) -> None:
+        if tokens is None and options.host not in LOCAL:
+            host = printable(options.host)
+            print(f"anybyte: no --token-file: whoever reaches {host} can use the server", file=sys.stderr)
         print(f"anybyte: serving {', '.join(map(printable, models))} on {url}", file=sys.stderr, flush=True)
 
     server.run(models, settings, tell)

@@ -19,8 +19,11 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["positive", "negative"])
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    ("method", "path", "mode"),
+    [(*route, "positive") for route in ROUTES]
+    + [(*route, "negative") for route in ROUTES if route[1].startswith("/v1/")],
+)
 def test_no_request_makes_the_server_fail(url: str, method: str, path: str, mode: str) -> None:
     schema = schemathesis.openapi.from_dict(ask(url, "/openapi.json").json)
     operation = schema[path][method]

@@ -29,7 +29,7 @@ def process(*args: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         try:
             line = server.stderr.readline()
             found = re.fullmatch(r"anybyte: serving tiny on (http://\S+)\n", line)
-            assert found, line + server.stderr.read()
+            assert found, line
             yield server, found[1]
         finally:
             server.kill()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +42,6 @@ def methods_of(predictor: Predictor) -> dict[str, Any] | None:
     if not any(isinstance(module, Stem) for module in predictor.model.modules()):
         return None
     return {"methods": list(METHODS), "default": DEFAULT_METHOD}
-
-
-def prepare() -> None:
-    """Imports what the first explanation would otherwise wait for."""
-    if importlib.util.find_spec("captum") is not None:
-        importlib.import_module("captum.attr")
 
 
 def answer(predictor: Predictor, question: Question) -> dict[str, Any]:

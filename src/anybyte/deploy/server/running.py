@@ -14,7 +14,6 @@ from types import FrameType
 import uvicorn
 
 from anybyte.deploy.server.app import create_app
-from anybyte.deploy.server.explaining import prepare
 from anybyte.deploy.server.models import Served, load_models
 from anybyte.deploy.server.settings import Settings
 from anybyte.predictor import Predictor
@@ -65,7 +64,6 @@ def run(models: Mapping[str, Served], settings: Settings, on_started: Callable[[
     Raises:
         OSError: the address cannot be listened on.
     """
-    prepare()
     listener = _listen(settings)
     server = _Server(_config(models, settings), lambda: on_started(_url(listener)))
     server.run(sockets=[listener])
