@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from anybyte.cli import main
+from anybyte.config import ReadingConfig
 from anybyte.deploy.server import Settings, serve_in_thread
 from anybyte.files.media import decode
+from anybyte.models.zoo import load_pretrained
 from anybyte.privacy.keys import create_key, read_key
 from anybyte.privacy.seal import unseal
 from tests.deploy.web.conftest import drop
@@ -272,6 +274,48 @@ def test_another_key_is_refused(visit: Visit, keyed: Path, tmp_path: Path) -> No
         page.wait_for_function("() => document.querySelector('#key-state').innerText.includes('is not a key file')")
 
 
+def test_a_file_that_is_sealed_already_needs_no_key(visit: Visit, keyed: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(made_file("low tone", 5))
+    command = ["privacy", "apply", str(tmp_path / "a.wav"), "--key", str(keyed / "my.key")]
+    assert main([*command, "--model", str(keyed / "model"), "-o", str(tmp_path / "sealed")]) == 0
+    (sealed,) = (path for path in (tmp_path / "sealed").rglob("*") if path.is_file())
+    with serve_in_thread({"secret": keyed / "model"}) as url:
+        page = visit(url)
+        drop(page, sealed.name, sealed.read_bytes())
+        page.wait_for_selector(HEAT)
+        assert page.inner_text("#label") == "low tone"
+        assert "The model read another form of the file" in page.inner_text("#heat-note")
+
+
+def test_a_file_that_is_read_in_another_format_is_shown_by_the_server(
+    visit: Visit, made_model: Path, tmp_path: Path
+) -> None:
+    model, labels = load_pretrained(made_model)
+    model.save_pretrained(tmp_path / "tiff", labels=labels, reading=ReadingConfig(format="tiff"))
+    data = made_file("box", 5, "png")
+    with serve_in_thread({"tiff": tmp_path / "tiff"}) as url:
+        page = visit(url)
+        drop(page, "a.png", data)
+        page.wait_for_selector("#overlay img")
+        assert page.inner_text("#heat-caption").startswith("The picture")
+        assert "The model read another form of the file" in page.inner_text("#heat-note")
+        assert page.locator("#hex b[class^=f], #hex b[class^=a]").count() == 0  # these are not the bytes that it read
+        assert hex_bytes(page, 16) == data[:16]
+        assert bars(page) == pytest.approx(
+            {part["label"]: 100 * part["score"] for part in ask(url, "classify?top=4", data)["results"][0]["top"]},
+            abs=0.06,
+        )
+
+
+def test_an_answer_below_the_threshold_is_unknown(visit: Visit, made_model: Path) -> None:
+    with serve_in_thread({"made": made_model}, Settings(port=0, threshold=1.0)) as url:
+        page = visit(url)
+        drop(page, "a.png", made_file("box", 5))
+        page.wait_for_selector(HEAT)
+        assert page.inner_text("#label") == "unknown (nearest: box)"
+        assert page.inner_text("#status").startswith("a.png: unknown, ")
+
+
 def test_a_model_of_plain_files_has_no_switch(visit: Visit, server: str) -> None:
     page = visit(server)
     assert page.is_disabled("#permute")
@@ -342,7 +386,8 @@ def test_only_the_lines_in_sight_exist(visit: Visit, server: str, size: int) -> 
     page.evaluate(
         """async (size) => {
             const { HexView } = await import("/js/hexview.js");
-            const data = Uint8Array.from({ length: size }, (_, i) => i % 251);
+            const data = new Uint8Array(size);
+            for (let i = 0; i < size; i++) data[i] = i % 251;
             window.view = new HexView(document.querySelector("#hex"), document.querySelector("#hex-cursor"));
             view.show(data);
         }""",

@@ -1,5 +1,7 @@
 // What the model says: the label, and the scores as bars.
 
+import { find, text } from "./dom.js";
+
 /** @param {{label, score, unknown, top: {label, score}[]}} answer */
 export function showAnswer(answer) {
   const best = answer.top[0];
@@ -32,22 +34,4 @@ export function describe(name, answer) {
 
 export function percent(score) {
   return `${(100 * score).toFixed(1)} %`;
-}
-
-export function find(id) {
-  return document.getElementById(id);
-}
-
-export function text(name, kind, words) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  made.textContent = words;
-  return made;
-}
-
-/** Fills a <select>. @param {[string, string][]} choices values and what they are called */
-export function fill(select, choices) {
-  select.replaceChildren(
-    ...choices.map(([value, words]) => Object.assign(document.createElement("option"), { value, textContent: words })),
-  );
 }

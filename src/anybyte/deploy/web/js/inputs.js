@@ -1,6 +1,6 @@
 // The ways in: a dropped or chosen file, a recorded word, a drawing. Each ends in onFile(name, bytes).
 
-import { find } from "./answer.js";
+import { find } from "./dom.js";
 import { Sheet } from "./draw.js";
 import { writePng } from "./png.js";
 import { Recorder } from "./record.js";

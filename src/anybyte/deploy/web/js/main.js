@@ -1,7 +1,8 @@
 // The page: a file comes in, the model answers, and the bytes that decided are shown.
 
-import { describe, fill, find, hideAnswer, showAnswer } from "./answer.js";
+import { describe, hideAnswer, showAnswer } from "./answer.js";
 import { Browser } from "./browser.js";
+import { fill, find } from "./dom.js";
 import { HexView } from "./hexview.js";
 import { listen } from "./inputs.js";
 import { kindOf } from "./heat.js";

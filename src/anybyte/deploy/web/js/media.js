@@ -1,6 +1,6 @@
 // The file as people know it: a picture, a sound to play, and what decided laid over it.
 
-import { find, text } from "./answer.js";
+import { find, text } from "./dom.js";
 import { draw, drawPlain, strongest } from "./heat.js";
 import { signed } from "./hexview.js";
 
