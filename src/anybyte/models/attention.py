@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anybyte.config import AttentionConfig
+from anybyte.models.products import linear, linear_gelu
 from anybyte.models.windows import WindowPlan, from_windows, to_windows
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class AttentionLayer(nn.Module):
         if self.norm_source is None:
             raise ValueError("a self-attention layer reads no other array")
         array = self.norm_source(array)
-        return self._heads(self.key(array)), self._heads(self.value(array))
+        return self._heads(linear(self.key, array)), self._heads(linear(self.value, array))
 
     def forward(
         self,
@@ -222,24 +223,26 @@ class AttentionLayer(nn.Module):
             return self._add_found(x, source.found(self, x))
         normed = self.norm(x)
         if source is None:
-            source = self._heads(self.key(normed)), self._heads(self.value(normed))
-        return self.finish(x, self._attend(self._heads(self.query(normed)), *source, keep, keep_queries))
+            source = self._heads(linear(self.key, normed)), self._heads(linear(self.value, normed))
+        queries = self._heads(linear(self.query, normed))
+        return self.finish(x, self._attend(queries, *source, keep, keep_queries))
 
     def queries(self, x: Float[Tensor, "batch queries dim"]) -> Float[Tensor, "batch heads queries width"]:
         """What x looks for."""
-        return self._heads(self.query(self.norm(x)))
+        return self._heads(linear(self.query, self.norm(x)))
 
     def finish(
         self, x: Float[Tensor, "batch queries dim"], found: Float[Tensor, "batch heads queries width"]
     ) -> Float[Tensor, "batch queries dim"]:
         """x after the layer, from what its queries found."""
-        return self._add_found(x, self.out(found.transpose(1, 2).flatten(2)))
+        return self._add_found(x, linear(self.out, found.transpose(1, 2).flatten(2)))
 
     def _add_found(self, x: Tensor, out: Tensor) -> Tensor:
         """x, what it found, and the MLP."""
         out = self._drop(out)
         x = x + out if self.query_residual else out
-        return x + self._drop(self.mlp(self.norm_mlp(x)))
+        hidden = linear_gelu(self.mlp.fc1, self.norm_mlp(x), self.mlp.approximate)
+        return x + self._drop(linear(self.mlp.fc2, hidden))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from anybyte.models import attention
 from anybyte.models.attention import AttentionLayer, OtherSource, Source
+from anybyte.models.products import linear, product
 
 _SCORES = 2**20
 """Scores that are held at once where queries read: about what a processor's cache holds."""
@@ -46,8 +46,10 @@ def as_latents(
         return layer.read(latents)
     assert layer.norm_source is not None
     array = layer.norm_source(latents)
-    keys = layer.key(array) * layer.query.out_features**-0.5
-    return LatentSource(keys @ layer.query.weight, keys @ layer.query.bias, layer.out.weight @ layer.value(array).mT)
+    keys = linear(layer.key, array) * layer.query.out_features**-0.5
+    return LatentSource(
+        keys @ layer.query.weight, keys @ layer.query.bias, layer.out.weight @ linear(layer.value, array).mT
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class ArraySource:
 
     def found(self, layer: AttentionLayer, x: Float[Tensor, "batch latents dim"]) -> Float[Tensor, "batch latents dim"]:
         """What x finds, behind the output layer."""
-        queries = layer.query(layer.norm(x))
+        queries = linear(layer.query, layer.norm(x))
         array = self.array[:, None].to(queries.dtype)
         # Attention divides by the root of the width that it sees.
         scale = (array.shape[-1] / queries.shape[-1]) ** 0.5
@@ -68,8 +70,7 @@ class ArraySource:
             # and training on many devices wants to be told so.
             queries = queries + 0 * layer.key.bias.sum()
         found = attention.attend(queries[:, None], array, array)
-        out: Tensor = layer.out(layer.value(found[:, 0]))
-        return out
+        return linear(layer.out, linear(layer.value, found[:, 0]))
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,9 @@ class LatentSource:
         for example, queries in enumerate(x):
             for first in range(0, len(queries), rows):
                 piece = slice(first, first + rows)
-                scores = _linear(layer.norm(queries[piece]), self.keys[example], self.bias[example])
-                found[example, piece] = _linear(scores.softmax(dim=-1), self.values[example], layer.out.bias)
+                scores = product(layer.norm(queries[piece]), self.keys[example], self.bias[example])
+                found[example, piece] = product(scores.softmax(dim=-1), self.values[example], layer.out.bias)
         return found
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`F.linear` by the library that is the faster one for widths which are no multiple of a vector's."""
-    if x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return out
-    return F.linear(x, weight, bias)
 
 
 def _is_cheaper(layer: AttentionLayer, latents: int, others: int, width: int) -> bool:
