@@ -42,7 +42,7 @@ def a_batch(lengths: list[int]) -> ByteBatch:
 @pytest.mark.parametrize("counts", [[128], [320], [5000], [200, 64, 7], [30] * 50])
 @pytest.mark.parametrize("shift", [0, 32])
 def test_a_ready_block_is_the_block(counts: list[int], shift: int) -> None:
-    """Windows that lie where they are and such that are brought together; weights packed (5,000 tokens) and not."""
+    """Windows that lie where they are, and such that are brought together."""
     block, x = a_block(), tokens_of(sum(counts))
     plan = plan_windows(cut_windows(np.array(counts), 64, shift), 64, x.device)
     with torch.no_grad():

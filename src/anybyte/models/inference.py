@@ -1,7 +1,7 @@
 """A block where no gradient is wanted, on a processor: the same sums in the forms that are fastest there.
 
 What differs from `Block.forward`:
-- weights are cast, and laid out as oneDNN wants them, once for all pieces of tokens that go through;
+- weights are cast once for all pieces of tokens that go through, and the products are oneDNN's;
 - GELU is computed on the results of the first product while they are in registers;
 - the residual sums go where the result belongs, so that nothing is copied or concatenated.
 """
@@ -30,31 +30,19 @@ TOKENS_TOGETHER = 2**15
 ROWS = 64
 """Numbers of tokens that are a multiple of this get code of their own: those of whole windows are, as a rule."""
 
-_WORTH_PACKING = 4096
-"""Tokens from which on the time to lay a float32 weight out anew is made up for."""
-
 
 class Product:
-    """A linear layer ready for many products: `product(x) = x W^T + b`.
+    """A linear layer ready for many products: `product(x) = x W^T + b`, with the numbers that the layer has now."""
 
-    Args:
-        linear: the layer; its numbers are those of now.
-        dtype: of the arithmetic.
-        tokens: rows that it will be given in all.
-    """
-
-    def __init__(self, linear: nn.Linear, dtype: torch.dtype, tokens: int = 0) -> None:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         self.weight = linear.weight.to(dtype)
         self.bias = None if linear.bias is None else linear.bias.to(dtype)
         self.onednn = _onednn_computes(dtype)
-        self.laid_out = self.weight
-        if self.onednn and dtype == torch.float32 and tokens >= _WORTH_PACKING:
-            self.laid_out = torch.ops.mkldnn._reorder_linear_weight(self.weight, TOKENS_AT_ONCE)
 
     def __call__(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens out"]:
         if not self._fits(x):
             return F.linear(x, self.weight, self.bias)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return out
 
     def with_gelu(
@@ -63,7 +51,7 @@ class Product:
         """`gelu(product(x))`."""
         if not self._fits(x):
             return F.gelu(F.linear(x, self.weight, self.bias), approximate=approximate)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "gelu", [], approximate)
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], approximate)
         return out
 
     def _fits(self, x: Tensor) -> bool:
@@ -93,14 +81,14 @@ class ReadyBlock(ABC):
 
 
 class FloatBlock(ReadyBlock):
-    """A block of floating-point weights, ready for `tokens` tokens in all."""
+    """A block of floating-point weights."""
 
-    def __init__(self, block: Block, dtype: torch.dtype, tokens: int) -> None:
+    def __init__(self, block: Block, dtype: torch.dtype) -> None:
         self.block, self.attention = block, block.attention
-        self.qkv = Product(block.attention.qkv, dtype, tokens)
-        self.out = Product(block.attention.out, dtype, tokens)
-        self.fc1 = Product(block.mlp.fc1, dtype, tokens)
-        self.fc2 = Product(block.mlp.fc2, dtype, tokens)
+        self.qkv = Product(block.attention.qkv, dtype)
+        self.out = Product(block.attention.out, dtype)
+        self.fc1 = Product(block.mlp.fc1, dtype)
+        self.fc2 = Product(block.mlp.fc2, dtype)
 
     def read(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens three_dim"]:
         return self.qkv(_norm(self.block.norm1, x))
@@ -110,11 +98,11 @@ class FloatBlock(ReadyBlock):
 
 
 class ReadyMerge:
-    """A token merging whose weight is ready for `pairs` pairs of tokens in all: `ready(x)` is `merge(x)`."""
+    """A token merging whose weight is ready: `ready(x)` is `merge(x)`."""
 
-    def __init__(self, merge: TokenMerge, dtype: torch.dtype, pairs: int) -> None:
+    def __init__(self, merge: TokenMerge, dtype: torch.dtype) -> None:
         self.norm = merge.norm
-        self.reduction = Product(merge.reduction, dtype, pairs)
+        self.reduction = Product(merge.reduction, dtype)
 
     def __call__(self, pairs: Float[Tensor, "pairs two_dim"]) -> Float[Tensor, "pairs dim"]:
         return _norm(self.norm, self.reduction(pairs))
@@ -129,7 +117,7 @@ def ready(part: TokenMerge, x: Tensor) -> ReadyMerge | None: ...
 
 
 def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyBlock | ReadyMerge | None:
-    """A part made ready for all of x; None where only `part(...)` itself will do.
+    """A part made ready for x, piece by piece; None where only `part(...)` itself will do.
 
     That is where a gradient is wanted, on other devices, where dropout is to act, in a compiler's hands, and where the
     weights are not plain tensors of the dtype that is computed in (but sharded ones, for example).
@@ -149,10 +137,10 @@ def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyB
     ):
         return None
     if isinstance(part, TokenMerge):
-        return ReadyMerge(part, dtype, len(x))
+        return ReadyMerge(part, dtype)
     if part.quantized is not None and dtype == torch.bfloat16:
         return part.quantized
-    return FloatBlock(part, dtype, len(x))
+    return FloatBlock(part, dtype)
 
 
 def group_files(batch: ByteBatch, stride: int) -> list[ByteBatch]:

@@ -57,8 +57,8 @@ def _left_alone(function: Callable[P, R], recursive: bool) -> Callable[P, R]:
 Lengths = NDArray[np.int64]
 """int64 [n]: tokens of each file, or of each window, in order."""
 
-_TOKENS_A_RUN = 1024
-"""Tokens from which on a run of equal windows is worth a call of attention for itself."""
+_FEW_RUNS, _TOKENS_A_RUN = 3, 1024
+"""Runs of equal windows that are worth a call of attention each: this few, or of this many tokens on average."""
 
 
 @on_the_host
@@ -129,7 +129,7 @@ def plan_windows(lengths: Lengths, window: int, device: torch.device) -> WindowP
     a short window at either end.
     """
     runs = _runs(lengths)
-    if len(runs) <= max(3, int(lengths.sum()) // _TOKENS_A_RUN):
+    if len(runs) <= max(_FEW_RUNS, int(lengths.sum()) // _TOKENS_A_RUN):
         return WindowPlan(runs)
     starts = np.cumsum(lengths) - lengths
     full = lengths == window
