@@ -22,7 +22,7 @@ def serving(model: Path | Gated, **settings: Any) -> Iterator[str]:
     with serve_in_thread({"tiny": model}, Settings(port=0, **settings)) as url:
         yield url
         assert ask(url, "/healthz").status == 200
-        assert post(url, b"still there").status == 200
+        until(lambda: post(url, b"still there").status == 200)
         until(lambda: metric(url, "anybyte_held_bytes") == 0)
         assert metric(url, "anybyte_queue_files") == 0
 
