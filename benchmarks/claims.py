@@ -70,6 +70,9 @@ CLAIMS = {
     "perceiver_peers": Claim(
         "Perceiver IO against transformers, same weights and input", quick=("--quick", "--repeats", "1"), minutes=30
     ),
+    "perceiver_levers": Claim(
+        "what each reshaping of a Perceiver's arithmetic brings by itself", quick=("--smaller", "16", "--repeats", "1")
+    ),
     "perceiver_linear": Claim(
         "a Perceiver's time and memory are linear in inputs and outputs", quick=("--quick", "--no-memory"), minutes=5
     ),

@@ -223,6 +223,7 @@ _SECTIONS = {
     "pipeline": _pipeline,
     "picture_peer": _peer,
     "perceiver_peers": _forms,
+    "perceiver_levers": _forms,
 }
 """Claim -> what writes its tables."""
 

@@ -14,7 +14,8 @@ from benchmarks import measure, perceiver_linear
 
 with warnings.catch_warnings(action="ignore"):
     pytest.importorskip("transformers", reason="needs transformers, of the extra dev")
-from benchmarks import perceiver_peers
+from benchmarks import perceiver_levers, perceiver_peers
+from benchmarks.counted import count
 from benchmarks.perceiver_cases import CASES, HALF, OURS, THEIRS
 
 
@@ -71,6 +72,14 @@ def test_the_peers_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert results["language"]["sides"][OURS]["memory_ratio"] == 1
     assert results["autoencoder"]["times_repeated"] == 128
     assert document.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", perceiver_levers.pairs(64, 16))
+def test_reshapings_give_the_same_for_no_more_products(name: str) -> None:
+    first, now = perceiver_levers.pairs(64, 16)[name][1]
+    assert perceiver_peers.relative_error(now(), first()) < (0.02 if name.endswith("bf16") else 1e-5)
+    assert 0 < count(now).flops <= count(first).flops
 
 
 def test_an_unknown_case_is_named(capsys: pytest.CaptureFixture[str]) -> None:
