@@ -31,6 +31,14 @@ def test_ratio_is_of_medians_and_its_range_of_rounds() -> None:
     assert measure.ratio((2.0, 4.0, 9.0), (1.0, 2.0, 3.0)) == measure.Ratio(2.0, 2.0, 3.0)
 
 
+def test_the_machines_rate_is_that_of_its_quicker_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_PRODUCTS", 3)
+    seconds = {"product by BLAS": (4.0, 5.0, 9.0), "product by oneDNN": (2.0, 2.5, 1.0), "else": (0.1,)}
+    assert measure.machine_rate(seconds, size=10) == 2 * 10**3 * 3 / 2.0
+    for way in measure.matrix_products("bf16", size=8).values():
+        way()
+
+
 def test_memory_is_that_of_the_call_alone() -> None:
     """Neither what the starting process holds, nor an earlier peak of the fresh one, hides the growth."""
     held = bytearray(b"x") * (3 * HELD)
