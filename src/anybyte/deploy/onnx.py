@@ -62,10 +62,10 @@ class Exported:
     @property
     def check(self) -> str:
         """How it did, in a line."""
-        shortest, longest = min(self.lengths), max(self.lengths)
+        number, shortest, longest = len(self.lengths), min(self.lengths), max(self.lengths)
         return (
-            f"tried on {len(self.lengths)} files of {shortest:,} to {longest:,} random bytes, alone and in batches: "
-            f"logits differ from torch's by {self.difference:.1e} at most, {self.agreement:.0%} have the same best class"
+            f"tried on {number} files of {shortest:,} to {longest:,} random bytes, alone and in batches: logits "
+            f"differ from torch's by {self.difference:.1e} at most, {self.agreement:.0%} have the same best class"
         )
 
 

@@ -21,6 +21,9 @@ from anybyte.deploy.bulk.engines import Block, Engine, Results, rounds
 from anybyte.deploy.bulk.rows import Job, ReadFile, StoredFile, classify, read_whole
 from anybyte.deploy.bulk.sources import Source
 
+# At its usual level Ray's core tells of each actor that restarting it might fail. What fails is raised all the same.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
 try:
     import ray
     import ray.data
