@@ -162,10 +162,10 @@ There are no labels.""",
 validation clips it went from {first[image_psnr]:.1f} dB (video) and {first[audio_psnr]:.1f} dB (sound) after
 {first[step]} steps to {kept[image_psnr]:.1f} and {kept[audio_psnr]:.1f} dB.""",
     "split": """PSNR in dB, peak 1, over eight clips of each file, evenly spaced; one seed. Two recordings were not
-learned from at all (crystal, NASA); how loud they are was known when the scale of sound was chosen. Of the five others the first 65% were learned from, the next 15% chose the weights, and
-the last 20% are measured here, 0.2 s behind: other moments of a scene that is known. Those are no clean test: short
-trials and untrained models were measured on four of these files, last parts included (all but frog), while the model
-was designed.""",
+learned from at all (crystal, NASA); how loud they are was known when the scale of sound was chosen. Of the five
+others the first 65% were learned from, the next 15% chose the weights, and the last 20% are measured here,
+0.2 s behind: other moments of a scene that is known. Those are no clean test: short trials and untrained
+models were measured on four of these files, last parts included (all but frog), while the model was designed.""",
     "baselines": """The baselines have as many numbers as the latents: {video:,} for the pixels of a clip and
 {audio:,} for its samples, as the model's own latents are divided when it begins. *Mean colour* is one colour for a
 clip. *Bicubic* makes frames smaller and large again; with *half the frames* each gets twice the numbers, and time is

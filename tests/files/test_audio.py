@@ -34,8 +34,8 @@ STEPS = {
 """The largest error of each lossless format. A float32 sample cannot do better than 2**-24 of full scale."""
 
 LOSSY = {"mp3": 0.06, "mp3:64k": 0.05, "mp3:128k": 0.04, "mp3:160k": 0.04, "ogg:q0": 0.3, "ogg": 0.07, "ogg:q10": 0.01}
-"""The largest mean error of each lossy format over smooth sounds, of full scale. LAME turns MP3 down by 5%; Vorbis at its
-lowest quality loses up to half of a high tone whose channels have opposite signs (silence would be off by 0.38)."""
+"""The largest mean error of each lossy format over smooth sounds, of full scale. LAME turns MP3 down by 5%; at its
+lowest quality Vorbis loses up to half of a high tone whose channels have opposite signs (silence is off by 0.38)."""
 
 FORMATS = [*STEPS, *LOSSY, "flac:5", "ogg:q9", "mp3:96k"]
 

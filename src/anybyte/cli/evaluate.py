@@ -85,6 +85,8 @@ def main(args: list[str]) -> int:
     kind = KINDS[kind_name]
     out = options.out or str(run / "evaluation" if run else Path("evaluation"))
     check_folder(out)
+    if options.precision == "int8" and kind_name != "classify":
+        raise ValueError(f"--precision int8 is for ByteFormers, and {options.model} {kind.does}: use bf16")
     device = usable_device(options.device or _best_device())
     with step_bar("done") as progress:
         findings = importlib.import_module(kind.module).evaluate(
@@ -132,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the report (evaluation/ in the run's folder, or here)")
     parser.add_argument("--device", help="cpu, cuda, ... (a GPU if there is one)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="arithmetic (fp32)")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), help="arithmetic (fp32); int8: ByteFormers")
     files = parser.add_argument_group("models of files")
     files.add_argument(
         "--format", metavar="F", help="write files in this format, not in the model's own; `stored`: as they came"

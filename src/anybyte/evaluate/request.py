@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from anybyte.config import Recipe
 from anybyte.models.pretrained import Pretrained
+from anybyte.models.quantize import Precision
 from anybyte.models.zoo import load_pretrained
 
 Progress = Callable[[int, int], None]
@@ -40,7 +41,7 @@ class Request:
     data: str | None = None
     split: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
 

@@ -17,6 +17,7 @@ from anybyte.evaluate.packing import BATCH_BYTES, needs_equal_lengths, pack_form
 from anybyte.evaluate.views import logits_of
 from anybyte.files.joined import JoinedSource
 from anybyte.files.sources import Source
+from anybyte.models.quantize import Precision
 from anybyte.reading import Reading
 
 _NUM_MISTAKES = 20
@@ -74,7 +75,7 @@ def evaluate(
     transform: Transform | None = None,
     *,
     device: str | torch.device | None = None,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     batch_bytes: int = BATCH_BYTES,
     on_error: Literal["fail", "skip"] = "fail",
     on_progress: Callable[[int], None] | None = None,
@@ -87,7 +88,7 @@ def evaluate(
         labels: the model's classes, by index.
         transform: a `Reading`, called as `transform(data, name, None)`: without augmentation. None: files as stored.
         device: where to compute. None: where the model is.
-        precision: `bf16` computes under autocast.
+        precision: `bf16` computes under autocast, and so does `int8`, for which the model is to be `quantized`.
         batch_bytes: bytes computed at once, about.
         on_error: what an unreadable or empty file does: end the evaluation, or be listed in `skipped`.
         on_progress: called with the number of files done so far.
@@ -144,7 +145,7 @@ def answer_all(
     transform: Transform | None = None,
     *,
     device: str | torch.device | None = None,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     batch_bytes: int = BATCH_BYTES,
     on_error: Literal["fail", "skip"] = "fail",
     on_progress: Callable[[int], None] | None = None,
@@ -249,7 +250,7 @@ def _score_sources(source: Source, order: Sequence[int], right: Tensor) -> tuple
 def _forward(model: nn.Module, files: list[_File], device: torch.device, precision: str, views: int) -> Tensor:
     batch = to_device(make_batch([file.data for file in files]), device)
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision != "fp32"):
             logits = logits_of(model, batch, views)
     except ValueError as error:  # a table of positions may be too short for one of them
         raise ValueError(f"the model refuses a file of {_some([file.name for file in files])}: {error}") from error

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from anybyte.evaluate.runner import Transform, answer_all
 from anybyte.files.sources import Source
+from anybyte.models.quantize import Precision
 from anybyte.tasks.several import SEPARATOR, mean_average_precision, members
 
 
@@ -38,7 +39,7 @@ def evaluate_several(
     transform: Transform | None = None,
     separator: str = SEPARATOR,
     *,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     on_error: Literal["fail", "skip"] = "fail",
     on_progress: Callable[[int], None] | None = None,
 ) -> SeveralScores:

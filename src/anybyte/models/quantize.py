@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, UInt8
@@ -24,6 +25,9 @@ from torch.nn import functional as F
 from anybyte.models.attention import Block
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.inference import ROWS, Product, ReadyBlock
+
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
+"""How a model in use computes: `bf16` under autocast, `int8` under autocast as well, and `quantized`."""
 
 NORMED_RANGE = 8.0
 """Numbers after a LayerNorm, in standard deviations, that have an integer of their own."""

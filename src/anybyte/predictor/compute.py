@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import nn
 
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.perceiver import Perceiver
+from anybyte.models.quantize import Precision as Precision
 from anybyte.models.quantize import quantized
 
-Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 Progress: TypeAlias = Callable[[int, int], None]
 """Is called with the steps done so far and the steps in all."""
 
