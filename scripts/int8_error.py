@@ -20,16 +20,18 @@ from levers import with_table
 from torch import Tensor, nn
 
 from anybyte.batch import ByteBatch
+from anybyte.config import DataConfig
 from anybyte.files.sources import open_splits
 from anybyte.models.byteformer import ByteFormer
 from anybyte.models.quantize import quantized
 from anybyte.models.zoo import load_pretrained
 from anybyte.train.checkpoint import write_atomically
-from anybyte.train.settings import read_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- precisions: written by scripts/int8_error.py -->", "<!-- end of precisions -->"
 TOGETHER = 32
+_SPLIT = ("path", "val_fraction", "test_fraction", "split_seed")
+"""What decides which files are the test part; runs of older versions have other settings beside them."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -81,7 +83,8 @@ def differences(run: Path, count: int) -> dict[str, dict[str, float]]:
     if not isinstance(model, ByteFormer):
         raise ValueError(f"{run}: its model is a {type(model).__name__}, not a ByteFormer")
     model.eval().requires_grad_(False)
-    test = open_splits(read_recipe(run / "recipe.json").data).test
+    data = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["data"]
+    test = open_splits(DataConfig(**{name: data[name] for name in _SPLIT})).test
     chosen = np.random.default_rng(0).permutation(len(test.entries))[:count].tolist()
     files = [test.read(index) for index in chosen]
     labels = torch.tensor([test.entries[index].label for index in chosen])
