@@ -66,7 +66,7 @@ def test_json_alone_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFi
     model = ["--model", "byteformer_nano", "--threads", "1", "--repeats", "2"]
     mixed_lengths.main([*sizes, *model, "--json", "--results", str(tmp_path)])
     printed = json.loads(capsys.readouterr().out)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.json")
     assert json.loads(path.read_text()) == printed
     assert printed["settings"]["files"] == 2
     assert {"processor", "threads", "torch"} <= set(printed["environment"])
