@@ -16,6 +16,7 @@ import json
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ HARDWARE = "2 cores of an AMD EPYC (Zen 4), shared; one thread a set; torch 2.13
 LINE = 16
 """Bytes of the longer units that are deleted together: a line of a hex dump."""
 CHOSEN = "integrated_gradients"
+TOLERANCE = 0.01
+"""Of the sum of its scores, as a share of the difference of logits."""
 RANDOM, HEADER = "random", "header first"
 WAYS = (("mask", 1), ("mask", LINE), ("other", 1))
 """What replaces deleted bytes, and how many go together: padding, or the bytes of another file at the same places."""
@@ -196,6 +199,282 @@ def agreement(scores: dict[str, NDArray[np.float32]]) -> dict[str, float]:
         for number, first in enumerate(names)
         for second in names[number + 1 :]
     }
+
+
+def gather(work: Path) -> dict[str, Any]:
+    """The numbers of all sets that were measured.
+
+    Raises:
+        ValueError: there is none in the folder.
+    """
+    found = {}
+    for name in SETS:
+        lines = work / f"{name}.jsonl"
+        if lines.exists():
+            found[name] = summary([json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()])
+    if not found:
+        raise ValueError(f"no set was measured in {work}: `run` comes first")
+    return {"percent": list(SHARES), "sets": found}
+
+
+def summary(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over files, and what is said of each method."""
+    errors = [file["methods"][CHOSEN]["error"] for file in files]
+    return {
+        "files": len(files),
+        "right": mean(file["right"] for file in files),
+        "probability": mean(file["probability"] for file in files),
+        "nothing": mean(file["curves"]["mask 1"][RANDOM][1][0] for file in files),
+        "header": {kind: mean(file["header"][kind] for file in files) for kind in files[0]["header"]},
+        "seconds": {method: mean(file["methods"][method]["seconds"] for file in files) for method in METHODS},
+        "completeness": {
+            "median": float(np.median(errors)),
+            "largest": max(errors),
+            "within": mean(error <= TOLERANCE for error in errors),
+            "steps": {
+                str(steps): sum(file["methods"][CHOSEN]["steps"] == steps for file in files)
+                for steps in sorted({file["methods"][CHOSEN]["steps"] for file in files})
+            },
+        },
+        "agreement": {pair: mean(file["agreement"][pair] for file in files) for pair in files[0]["agreement"]},
+        "ways": {
+            way: {order: ways(files, way, order) for order in files[0]["curves"][way]} for way in files[0]["curves"]
+        },
+    }
+
+
+def ways(files: list[dict[str, Any]], way: str, order: str) -> dict[str, Any]:
+    """Mean curves of one order, their areas, and those areas beside the areas of random order in the same files."""
+    curves = np.array([file["curves"][way][order] for file in files])  # [files, deletion and insertion, points]
+    areas = area(curves)
+    random = area(np.array([file["curves"][way][RANDOM] for file in files]))
+    ratios = areas.mean(axis=0) / random.mean(axis=0)
+    draws = np.random.default_rng(0).integers(0, len(files), (1000, len(files)))
+    drawn = areas[draws].mean(axis=1) / random[draws].mean(axis=1)
+    found: dict[str, Any] = {}
+    for number, kind in enumerate(("deletion", "insertion")):
+        better = areas[:, number] < random[:, number] if kind == "deletion" else areas[:, number] > random[:, number]
+        found[kind] = {
+            "area": float(areas[:, number].mean()),
+            "ratio": float(ratios[number]),
+            "interval": np.percentile(drawn[:, number], [2.5, 97.5]).tolist(),
+            "better": float(better.mean()),
+            "curve": curves[:, number].mean(axis=0).round(4).tolist(),
+        }
+    return found
+
+
+def area(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Under curves over their last axis."""
+    return np.trapezoid(curves, np.array(SHARES) / 100, axis=-1)
+
+
+def mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def draw(found: dict[str, Any], out: Path) -> None:
+    """Curves of deletion (above) and insertion (below), a column a set."""
+    from matplotlib.figure import Figure
+
+    sets = found["sets"]
+    figure = Figure(figsize=(3.6 * len(sets), 6), layout="constrained", dpi=110)
+    axes = figure.subplots(2, len(sets), squeeze=False, sharex=True, sharey=True)
+    for column, (name, numbers) in enumerate(sets.items()):
+        for row, kind in enumerate(("deletion", "insertion")):
+            axis = axes[row, column]
+            for order, about in numbers["ways"]["mask 1"].items():
+                style = {RANDOM: "k--", HEADER: "k:"}.get(order, "-")
+                axis.plot(found["percent"], about[kind]["curve"], style, label=order.replace("_", " "), linewidth=1.4)
+            axis.set_title(f"{SETS[name].title}\n{SETS[name].model.partition(',')[0]}: {kind}", fontsize=9)
+            axis.set_xlabel("% of the bytes")
+            axis.grid(alpha=0.3)
+        axes[0, column].set_ylim(0, 1)
+    for row in (0, 1):
+        axes[row, 0].set_ylabel("probability of the label")
+    axes[0, -1].legend(fontsize=7)
+    figure.savefig(out, format="png", metadata={"Software": None})
+
+
+def write_page(found: dict[str, Any]) -> str:
+    """The page, of the numbers that `gather` returned."""
+    sets = found["sets"]
+    total = sum(numbers["files"] for name, numbers in sets.items() if not name.startswith("perceiver"))
+    counts = ", ".join(
+        f"{numbers['files']} of {SETS[name].title} ({SETS[name].model})" for name, numbers in sets.items()
+    )
+    within = sum(numbers["completeness"]["within"] * numbers["files"] for numbers in sets.values())
+    every = sum(numbers["files"] for numbers in sets.values())
+    largest = max(numbers["completeness"]["largest"] for numbers in sets.values())
+    return f"""# Which bytes decided: the methods measured
+
+Written by `scripts/results_explain.py` from measurements: change these, not this page. What the methods are, and which
+one to trust: [explain.md](../explain.md).
+
+Files of test parts, drawn at random (seed 0): {counts}; {total} different files. The label explained is the model's own
+answer, right or wrong. {HARDWARE}.
+
+## What it says
+
+{said(sets)}
+
+## Deletion
+
+Bytes are deleted in the order of their scores, those for the label first: a byte that is deleted is read as padding,
+which is embedded as zero. The number is the area under the curve of the label's probability, the mean along the way;
+less is better. In brackets: that area as a share of random order's on the same files, and where 95% of bootstrap draws
+of the files lie. In bold: what `anybyte explain` does unless told otherwise.
+
+{curves_table(sets, "mask 1", "deletion")}
+![curves]({PICTURE.name})
+
+The same in other ways, as shares of random order's area. *Lines*: lines of {LINE} bytes go together, ordered by their
+mean, and so do random ones. *Other file*: what is deleted is not padding but the byte of another file of the test part
+at the same place.
+
+{other_ways_table(sets, "deletion")}
+## Insertion
+
+From a file of padding alone to the file, best bytes first; more is better.
+
+{curves_table(sets, "mask 1", "insertion")}
+{other_ways_table(sets, "insertion")}
+## The header alone
+
+The mean probability of the label for the file, without the bytes before the first pixel or sample, with nothing else,
+and for a file of padding.
+
+{header_table(sets)}
+## Completeness
+
+The scores of integrated gradients should add up to the logit minus that of a file of padding. The error is a share of
+that difference; steps are doubled from 32 on until it is no more than {TOLERANCE:.0%}. So it is in {within:.0f} of
+{every} files; the largest error is {largest:.2%}.
+
+{completeness_table(sets)}
+## Agreement
+
+Spearman's rank correlation of two methods, over lines of {LINE} bytes; the mean over files.
+
+{agreement_table(sets)}
+## What it costs
+
+Seconds of one thread a file.
+
+{cost_table(sets)}
+## To repeat it
+
+    python scripts/results_explain.py run --data data --work runs/explain \\
+{set_options(sets)}
+    python scripts/results_explain.py page --work runs/explain
+
+The archives are those of `scripts/prepare_data.py`; the models are those of [results_small.md](../results_small.md) and
+[images.md](images.md).
+"""
+
+
+def said(sets: dict[str, Any]) -> str:
+    """The numbers that the choice of a method rests on, in words."""
+
+    def span(way: str, method: str, kind: str = "deletion") -> str:
+        ratios = [numbers["ways"][way][method][kind]["ratio"] for numbers in sets.values()]
+        return f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+    better = min(numbers["ways"]["mask 1"][CHOSEN]["deletion"]["better"] for numbers in sets.values())
+    lines = f"mask {LINE}"
+    best = {
+        SETS[name].title: min(METHODS, key=lambda method: numbers["ways"][lines][method]["deletion"]["ratio"])
+        for name, numbers in sets.items()
+        if not name.startswith("perceiver")
+    }
+    items = [
+        f"Integrated gradients: the area of deletion is {span('mask 1', CHOSEN)} of random order's, byte by byte; "
+        f"{span(lines, CHOSEN)} in lines of {LINE} bytes, and {span('other 1', CHOSEN)} where bytes of another file "
+        f"stand in. Byte by byte it is below random order's in {'all' if better == 1 else f'{better:.0%} or more'} of "
+        "the files of each set.",
+        f"Gradient x embedding: {span('mask 1', 'gradient')} byte by byte, {span(lines, 'gradient')} in lines, at a "
+        "small part of the cost.",
+        f"Occlusion: {span('mask 1', 'occlusion')} byte by byte, {span(lines, 'occlusion')} in lines: it hides "
+        "stretches of about that length, so that it says little of single bytes.",
+        f"Attention: {span('mask 1', 'attention')} byte by byte, {span(lines, 'attention')} in lines.",
+        "In lines, deletion does most by " + "; ".join(f"{method} ({title})" for title, method in best.items()) + ".",
+        f"The header first: {span('mask 1', HEADER)}: it is not by the header that these models know their classes.",
+        "Byte by byte, part of what the gradients find is what the model is brittle in, not what a picture shows: "
+        "single bytes that are replaced make files that no camera writes. The lines and the bytes of other files are "
+        "the fairer test, and there the margins are smaller.",
+    ]
+    return "\n".join(f"- {item}" for item in items)
+
+
+def set_options(sets: dict[str, Any]) -> str:
+    """The options of `run` that name the sets."""
+    return " \\\n".join(f"      --set {name}=runs/{name}/model" for name in sets)
+
+
+def head(sets: dict[str, Any], first: str) -> list[str]:
+    """The heading of a table with a column a set."""
+    return [first, *(f"{SETS[name].title}: {SETS[name].model.partition(',')[0]}" for name in sets)]
+
+
+def curves_table(sets: dict[str, Any], way: str, kind: str) -> str:
+    """Areas and ratios of every order."""
+    orders = list(next(iter(sets.values()))["ways"][way])
+    rows = []
+    for order in orders:
+        row = [f"**{order}**" if order == CHOSEN else order]
+        for numbers in sets.values():
+            about = numbers["ways"][way][order][kind]
+            low, high = about["interval"]
+            ratio = "" if order == RANDOM else f" ({about['ratio']:.2f}; {low:.2f} to {high:.2f})"
+            row.append(f"{about['area']:.3f}{ratio}")
+        rows.append(row)
+    return markdown_table(head(sets, "order"), rows)
+
+
+def other_ways_table(sets: dict[str, Any], kind: str) -> str:
+    """Ratios of the methods in the other ways."""
+    words = {f"mask {LINE}": "lines", "other 1": "other file"}
+    rows = [
+        [f"{method}, {word}", *(f"{numbers['ways'][way][method][kind]['ratio']:.2f}" for numbers in sets.values())]
+        for way, word in words.items()
+        for method in METHODS
+    ]
+    return markdown_table(head(sets, "order"), rows)
+
+
+def header_table(sets: dict[str, Any]) -> str:
+    rows = [
+        ["the file", *(f"{numbers['probability']:.3f}" for numbers in sets.values())],
+        ["without its header", *(f"{numbers['header']['without']:.3f}" for numbers in sets.values())],
+        ["its header alone", *(f"{numbers['header']['only']:.3f}" for numbers in sets.values())],
+        ["padding alone", *(f"{numbers['nothing']:.3f}" for numbers in sets.values())],
+    ]
+    return markdown_table(head(sets, "what is read"), rows)
+
+
+def completeness_table(sets: dict[str, Any]) -> str:
+    about = [numbers["completeness"] for numbers in sets.values()]
+    rows = [
+        ["median error", *(f"{one['median']:.2%}" for one in about)],
+        ["largest error", *(f"{one['largest']:.2%}" for one in about)],
+        [f"files within {TOLERANCE:.0%}", *(f"{one['within']:.1%}" for one in about)],
+        ["steps: files", *(", ".join(f"{steps}: {count}" for steps, count in one["steps"].items()) for one in about)],
+    ]
+    return markdown_table(head(sets, ""), rows)
+
+
+def agreement_table(sets: dict[str, Any]) -> str:
+    pairs = next(iter(sets.values()))["agreement"]
+    rows = [
+        [pair.replace(" ", ", "), *(f"{numbers['agreement'][pair]:+.2f}" for numbers in sets.values())]
+        for pair in pairs
+    ]
+    return markdown_table(head(sets, "methods"), rows)
+
+
+def cost_table(sets: dict[str, Any]) -> str:
+    rows = [[method, *(f"{numbers['seconds'][method]:.2f}" for numbers in sets.values())] for method in METHODS]
+    return markdown_table(head(sets, "method"), rows)
 
 
 if __name__ == "__main__":

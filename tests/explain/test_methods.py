@@ -108,7 +108,7 @@ def test_mistakes_are_named(predictor: Predictor) -> None:
 
 
 def test_a_model_of_pixels_has_no_scores_of_bytes() -> None:
-    reading = make_reading(PixelsConfig(size=8))
+    reading = make_reading(PixelsConfig(image_size=8))
     with pytest.raises(ValueError, match=r"reads what is decoded \(pixels\), not the bytes of files"):
         explain(Predictor(byteformer(), LABELS, reading=reading), DATA)
 
