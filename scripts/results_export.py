@@ -156,14 +156,22 @@ def write_page(found: dict[str, Any]) -> str:
     """The page, in Markdown."""
     about, versions = found["lengths"], found["versions"]
     shortest, longest = min(about["bytes"]), max(about["bytes"])
+    models = found["models"]
+    options = [f"--model {name}=runs/{name}" for name in models]
+    options += [f"--files {max(model['measured_on'] for model in models.values())}"]
+    options += [f"--timed {max(model['timed_on'] for model in models.values())}"]
+    command = f"--lengths {about['of']} {' '.join(options)}"
     text = f"""# Exported models
 
-What `anybyte export` writes, beside the same model in torch. Processor: one thread of an AMD EPYC (Zen 4), two cores
-that other work shared; torch {versions["torch"]}, onnxruntime {versions["onnxruntime"]}. Made by
-`scripts/results_export.py`; no training, the models are those of [reproduced.md](../reproduced.md) and its kin.
+What `anybyte export` writes, beside the same model in torch. One thread, 2 cores of an AMD EPYC (Zen 4), shared; torch
+{versions["torch"]} CPU, onnxruntime {versions["onnxruntime"]}. Nothing is trained: the models are finished runs of the
+recipes `small/...` of the same names. Made by `scripts/results_export.py` in about two minutes:
 
-- **Logits** of {about["files"]} files of {about["files"]} different lengths, {shortest:,} to {longest:,} bytes
-  (`{about["of"]}`): the largest difference from torch's, each file alone and in batches of {_BATCH}.
+    python scripts/results_export.py run {command}
+    python scripts/results_export.py page
+
+- **Difference**: the largest between a logit and torch's, over {about["files"]} files of as many different lengths
+  (`{about["of"]}`, {shortest:,} to {longest:,} bytes), each alone and in batches of {_BATCH}.
 - **Accuracy** on files that were held out from training, in batches of {_BATCH}.
 - **Time**: the median of single files, processor time of one thread; all sides take turns.
 - In bold what is written without and with `--int8`.
