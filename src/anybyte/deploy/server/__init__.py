@@ -3,7 +3,7 @@
 settings.py    limits
 models.py      what is served
 batching.py    many callers' files in one batch: the queue and its worker thread, free of HTTP
-engine.py      batches -> answers and explanations
+engine.py      batches -> answers and explanations; allocator.py: memory back to the system
 app.py         the routes, with schemas.py for their documentation
 door.py        around every request: token (auth.py), heads, the log's line
 uploads.py     files into memory under the limits, with multipart.py

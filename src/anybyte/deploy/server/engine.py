@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from anybyte.deploy.server.allocator import give_back_memory
 from anybyte.deploy.server.batching import Batch, Batcher, BatchLimits, QueueClosed, QueueFull
 from anybyte.deploy.server.errors import ApiError, busy
 from anybyte.deploy.server.explaining import Question, answer
@@ -18,6 +19,9 @@ from anybyte.deploy.server.uploads import Upload
 from anybyte.predictor import Failure, Prediction
 
 Answer: TypeAlias = Prediction | Failure
+
+_BATCHES_TO_TRIM = 32
+"""After as many batches memory that is not in use goes back to the system: a few milliseconds in a second or more."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Engine:
         self.models = dict(models)
         self._settings, self._metrics = settings, metrics
         self._explaining = 0
+        self._batches = 0
         self._stopping = False
         limits = BatchLimits(settings.batch_bytes, settings.batch_files, settings.wait_seconds, settings.queue)
         devices = dict.fromkeys(served.predictor.device for served in models.values())
@@ -135,7 +140,11 @@ class Engine:
         return list(predictor.stream([upload.open() for upload in items], top=len(predictor.labels)))
 
     def _count(self, batch: Batch) -> None:
+        """Is told of each batch when its answers are out, in the worker thread."""
         assert isinstance(batch.lane, _Lane)
+        self._batches += 1
+        if self._batches % _BATCHES_TO_TRIM == 0:
+            give_back_memory()
         if not batch.lane.explains:
             self._metrics.batch(batch.lane.model, batch)
 
