@@ -4,7 +4,7 @@ Notable here:
 - a batch is bytes end to end, tokens stay end to end, and windows are cut per file: no file is padded to another's
   length, and a file's answer does not depend on its neighbours;
 - the stem is a table lookup (stem.py);
-- without gradients, blocks run over a thousand tokens at a time, so that their work stays in the processor's cache
+- without gradients, blocks run over some thousand tokens at a time, so that their work stays in the processor's cache
   (inference.py), and a very long file goes through the whole network in stretches (stretches.py);
 - `numerics="corenet"` computes what the paper's released code computes (corenet_numerics.py).
 

@@ -21,7 +21,7 @@ from anybyte.batch import ByteBatch
 from anybyte.models.attention import Block, TokenMerge, WindowAttention
 from anybyte.models.windows import WindowPlan, spans
 
-TOKENS_AT_ONCE = 1024
+TOKENS_AT_ONCE = 2048
 """Tokens that a thread works on at a time: what a block makes of them stays in the cache of its core."""
 
 TOKENS_TOGETHER = 2**15
