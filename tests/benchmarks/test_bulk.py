@@ -11,6 +11,9 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'anybyte[bulk]'")
 
+import pyarrow as pa
+
+from anybyte.deploy.bulk.rows import SCHEMA
 from benchmarks import bulk, measure
 from tests.tiny_model import save_tiny_model
 
@@ -29,6 +32,15 @@ def test_the_speed_of_both_sides_is_told(tmp_path: Path) -> None:
     assert told["files"] == 3
     assert set(told["files_a_second"]) == {"plain loop", "bulk"}
     assert told["gain"][1] <= told["gain"][0] <= told["gain"][2]
+
+
+def test_tables_are_compared() -> None:
+    rows = [{"path": "a", "label": "x", "score": 0.5}, {"path": "b", "error": "is empty"}]
+    one = pa.Table.from_pylist(rows, schema=SCHEMA)
+    two = pa.Table.from_pylist([{**rows[0], "score": 0.75}, rows[1]], schema=SCHEMA)
+    assert bulk.agreement(one, two) == {"same_answers": True, "scores_apart": 0.25}
+    other = pa.Table.from_pylist([{**rows[0], "label": "y"}, rows[1]], schema=SCHEMA)
+    assert bulk.agreement(one, other) == {"same_answers": False, "scores_apart": 0.0}
 
 
 def test_files_are_found_by_other_means(tmp_path: Path) -> None:
