@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from anybyte.config import ByteFormerConfig as ByteFormerConfig
     from anybyte.config import PerceiverConfig as PerceiverConfig
     from anybyte.config import Recipe as Recipe
-    from anybyte.explain import Explanation as Explanation
     from anybyte.deploy.client import Client as Client
+    from anybyte.explain import Explanation as Explanation
     from anybyte.models.byteformer import ByteFormer as ByteFormer
     from anybyte.models.perceiver import Perceiver as Perceiver
     from anybyte.models.tokenizer import ByteTokenizer as ByteTokenizer
