@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 
 from anybyte.cli import printable
@@ -16,8 +15,6 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 def main(args: list[str]) -> int:
     """0 after a signal stopped the server gracefully."""
     options = _parser().parse_args(args)
-    # oneDNN keeps what it prepares for each size of a product. No two batches are of one size: it would only grow.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     # Slow to import: only once the command line is known to be right.
     import torch
 
