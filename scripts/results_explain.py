@@ -318,6 +318,8 @@ answer, right or wrong. {HARDWARE}.
 
 {said(sets)}
 
+This is of the ByteFormers. The other numbers stand in the tables.
+
 ## Deletion
 
 Bytes are deleted in the order of their scores, those for the label first: a byte that is deleted is read as padding,
@@ -374,7 +376,8 @@ The archives are those of `scripts/prepare_data.py`; the models are those of [re
 
 
 def said(sets: dict[str, Any]) -> str:
-    """The numbers that the choice of a method rests on, in words."""
+    """The numbers that the choice of a method rests on, in words; they are those of the ByteFormers."""
+    sets = {name: numbers for name, numbers in sets.items() if not name.startswith("perceiver")}
 
     def span(way: str, method: str, kind: str = "deletion") -> str:
         ratios = [numbers["ways"][way][method][kind]["ratio"] for numbers in sets.values()]
@@ -385,7 +388,6 @@ def said(sets: dict[str, Any]) -> str:
     best = {
         SETS[name].title: min(METHODS, key=lambda method: numbers["ways"][lines][method]["deletion"]["ratio"])
         for name, numbers in sets.items()
-        if not name.startswith("perceiver")
     }
     items = [
         f"Integrated gradients: the area of deletion is {span('mask 1', CHOSEN)} of random order's, byte by byte; "
