@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
+import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -207,3 +210,55 @@ def test_a_head_that_announces_too_much_makes_no_array() -> None:
     struct.pack_into(">II", huge, 16, 2**31 - 1, 2**31 - 1)
     assert layout_of(bytes(huge)) is None
     assert layout_of(b"P6 99999999 99999999 255\n" + bytes(50)) is None
+
+
+def peak_of(data: bytes) -> tuple[Layout | None, int]:
+    """The layout, and the bytes of memory that looking for it took."""
+    tracemalloc.start()
+    try:
+        return layout_of(data), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("claimed", [2**23, 2**32 - 1])
+def test_a_chunk_that_claims_more_than_there_is_takes_no_memory_for_it(claimed: int) -> None:
+    head = b"IHDR" + struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    layout, peak = peak_of(data + struct.pack(">I", claimed) + b"IDAT\x78\x01" + bytes(22))
+    assert layout is None
+    assert peak < 2**20
+
+
+def tiff(entries: Sequence[tuple[int, int, int, int]], size: int = 100) -> bytes:
+    """A little-endian TIFF of at least a size: (tag, type, count, value) each."""
+    body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return (b"II*\0" + struct.pack("<I", 8) + body).ljust(size, b"\0")
+
+
+GREY = {256: (3, 1, 4), 257: (3, 1, 4), 258: (3, 1, 8), 273: (4, 1, 150), 277: (3, 1, 1), 278: (3, 1, 4)}
+"""Four by four pixels in one strip."""
+
+
+def test_heads_of_nothing_have_no_layout() -> None:
+    def grey(changes: dict[int, tuple[int, int, int]]) -> bytes:
+        return tiff([(tag, *value) for tag, value in sorted((GREY | changes).items())], 200)
+
+    assert layout_of(grey({})) is not None
+    assert layout_of(grey({278: (3, 1, 0)})) is None
+    assert layout_of(grey({277: (3, 1, 0), 284: (3, 1, 2)})) is None
+    for tag in (256, 257, 277):
+        assert layout_of(grey({tag: (3, 1, 0)})) is None
+    for tag in GREY:
+        assert layout_of(grey({tag: (3, 0, 0)})) is None, "a tag without a value"
+    wav = bytearray(encode_audio(np.zeros(9, dtype=np.float32), 8000, "wav:s16"))
+    assert layout_of(bytes(wav)) is not None
+    struct.pack_into("<HH", wav, 32, 0, 0)  # bytes of a block, bits of a sample
+    assert layout_of(bytes(wav)) is None
+
+
+def test_tags_that_claim_the_whole_file_take_no_memory_for_it() -> None:
+    size = 2**20
+    entries = [(tag, 3, size // 2, 0) for tag in range(1000, 40_000)] + [(273, 4, size // 4, 0)] * 20_000
+    _, peak = peak_of(tiff(entries, size))
+    assert peak < size

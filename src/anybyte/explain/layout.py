@@ -50,34 +50,39 @@ def layout_of(data: bytes) -> Layout | None:
     reader = readers.get(data[:2])
     try:
         layout = None if reader is None else reader(data)
-    except (struct.error, IndexError, KeyError, ValueError, OverflowError):
+    except (struct.error, LookupError, ValueError, ArithmeticError, MemoryError):
         return None  # cut off, or not what its head says: then nothing is known of its bytes
     if layout is None or not layout.offsets.size or int(layout.offsets.max()) >= len(data):
         return None
     return layout
 
 
-_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4}
-_TIFF_CODES = {1: "B", 2: "B", 3: "H", 4: "I"}
+_TIFF_TYPES = {1: "u1", 3: "u2", 4: "u4"}
+_TIFF_TAGS = frozenset({256, 257, 258, 259, 266, 273, 277, 278, 284, 317})
+"""Those that say where pixels lie; no other is read."""
 
 
 def _tiff(data: bytes) -> Layout | None:
     """TIFF 6.0, sections 2 and 8: strips of whole rows."""
     order = "<" if data[:2] == b"II" else ">"
     tags = _tiff_tags(data, order)
-    width, height = tags[256][0], tags[257][0]
-    bits, samples = tags.get(258, [1]), tags.get(277, [1])[0]
-    plain = tags.get(259, [1])[0] == 1 and len(set(bits)) == 1 and bits[0] in (8, 16) and tags.get(266, [1])[0] == 1
-    if not plain or 273 not in tags or tags.get(317, [1])[0] != 1:
+
+    def first(tag: int, default: int) -> int:
+        return int(tags[tag][0]) if tag in tags else default
+
+    width, height, samples = int(tags[256][0]), int(tags[257][0]), first(277, 1)
+    bits = first(258, 1)
+    plain = first(259, 1) == first(266, 1) == first(317, 1) == 1 and bits in (8, 16) and bool((tags[258] == bits).all())
+    rows = min(first(278, height), height)
+    if not plain or rows < 1 or samples < 1:
         return None
-    size = bits[0] // 8
-    planes = samples if tags.get(284, [1])[0] == 2 else 1
+    size = bits // 8
+    planes = samples if first(284, 1) == 2 else 1
     row = width * (samples // planes) * size
-    rows = min(tags.get(278, [height])[0], height)
     if _is_too_large(height * row * planes, data):
         return None
     strips = -(-height // rows)
-    starts = np.array(tags[273][: strips * planes], dtype=np.int64).reshape(planes, strips)
+    starts = tags[273][: strips * planes].astype(np.int64).reshape(planes, strips)
     in_strip = np.arange(height, dtype=np.int64)
     rows_at = starts[:, in_strip // rows] + in_strip % rows * row  # [planes, height]
     offsets = rows_at[..., None] + np.arange(row, dtype=np.int64)
@@ -85,17 +90,19 @@ def _tiff(data: bytes) -> Layout | None:
     return Layout("picture", offsets, size, order == "<")
 
 
-def _tiff_tags(data: bytes, order: str) -> dict[int, list[int]]:
-    """The whole numbers in the first directory."""
+def _tiff_tags(data: bytes, order: str) -> dict[int, NDArray[np.unsignedinteger]]:
+    """The whole numbers in the first directory, as views of the file: however many it claims, none is copied."""
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, start)
     tags = {}
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(f"{order}HHI", data, entry)
-        if kind in _TIFF_SIZES and values <= len(data):
-            long = _TIFF_SIZES[kind] * values > 4
-            place = struct.unpack_from(f"{order}I", data, entry + 8)[0] if long else entry + 8
-            tags[tag] = list(struct.unpack_from(f"{order}{values}{_TIFF_CODES[kind]}", data, place))
+        if tag in _TIFF_TAGS and kind in _TIFF_TYPES:
+            form = np.dtype(order + _TIFF_TYPES[kind])
+            place = entry + 8
+            if form.itemsize * values > 4:
+                (place,) = struct.unpack_from(f"{order}I", data, place)
+            tags[tag] = np.frombuffer(data, dtype=form, count=values, offset=place)
     return tags
 
 
@@ -160,7 +167,7 @@ def _idat(data: bytes) -> NDArray[np.int64]:
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
         if name == b"IDAT":
-            parts.append(np.arange(at + 8, at + 8 + size, dtype=np.int64))
+            parts.append(np.arange(at + 8, min(at + 8 + size, len(data)), dtype=np.int64))
         at += 12 + size
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
@@ -191,7 +198,7 @@ def _wav(data: bytes) -> Layout | None:
         if name == b"data" and form is not None:
             _, channels, rate, _, block, bits = form
             width = bits // 8
-            if bits % 8 or not channels or width * channels != block:
+            if bits % 8 or block < 1 or width > 8 or width * channels != block:
                 return None
             count = min(size, len(data) - at - 8) // block
             offsets = at + 8 + np.arange(count * block, dtype=np.int64)
