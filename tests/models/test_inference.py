@@ -154,3 +154,16 @@ def test_a_deep_copy_in_another_dtype_still_computes() -> None:
 def test_reading_models_loads_no_compiler() -> None:
     code = "import sys, anybyte.models.byteformer; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["attention.qkv", "attention.out", "mlp.fc1", "mlp.fc2"])
+def test_a_block_with_a_layer_of_its_own_kind_runs_as_it_is(name: str) -> None:
+    """Hooks and adapters would be passed over otherwise."""
+    block, x = a_block(), tokens_of(8)
+    with torch.no_grad():
+        assert inference.ready(block, x) is not None
+        hook = block.get_submodule(name).register_forward_hook(lambda *_: None)
+        assert inference.ready(block, x) is None
+        hook.remove()
+        block.get_submodule(name).__class__ = type("Adapted", (torch.nn.Linear,), {})
+        assert inference.ready(block, x) is None

@@ -40,3 +40,20 @@ def test_gradients_and_other_types_go_torchs_own_way(monkeypatch: pytest.MonkeyP
         by_onednn = linear(layer, x)
         monkeypatch.setattr(products, "_onednn_is_quicker", refuse)
         torch.testing.assert_close(linear(layer, x), by_onednn, atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_hooks_and_adapters_are_not_passed_over() -> None:
+    class Adapted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1
+
+    x = torch.randn(3, 7)
+    adapted = Adapted(7, 5)
+    torch.testing.assert_close(linear(adapted, x), adapted(x))
+    torch.testing.assert_close(linear_gelu(adapted, x, "none"), F.gelu(adapted(x)))
+    hooked, seen = nn.Linear(7, 5), []
+    hooked.register_forward_hook(lambda *_: seen.append(1))
+    linear(hooked, x)
+    linear_gelu(hooked, x, "none")
+    assert len(seen) == 2

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from anybyte.batch import ByteBatch
 from anybyte.models.attention import Block, TokenMerge, WindowAttention
+from anybyte.models.products import is_plain, pointwise
 from anybyte.models.windows import WindowPlan, spans
 
 TOKENS_AT_ONCE = 2048
@@ -42,8 +43,7 @@ class Product:
     def __call__(self, x: Float[Tensor, "tokens dim"]) -> Float[Tensor, "tokens out"]:
         if not self._fits(x):
             return F.linear(x, self.weight, self.bias)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return out
+        return pointwise(x, self.weight, self.bias)
 
     def with_gelu(
         self, x: Float[Tensor, "tokens dim"], approximate: Literal["none", "tanh"]
@@ -51,8 +51,7 @@ class Product:
         """`gelu(product(x))`."""
         if not self._fits(x):
             return F.gelu(F.linear(x, self.weight, self.bias), approximate=approximate)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], approximate)
-        return out
+        return pointwise(x, self.weight, self.bias, approximate)
 
     def _fits(self, x: Tensor) -> bool:
         # oneDNN writes code for each number of rows that it meets: only numbers that come again are worth that.
@@ -120,18 +119,19 @@ def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyB
     """A part made ready for x, piece by piece; None where only `part(...)` itself will do.
 
     That is where a gradient is wanted, on other devices, where dropout is to act, in a compiler's hands, and where the
-    weights are not plain tensors of the dtype that is computed in (but sharded ones, for example).
+    layers are not plain ones of the dtype that is computed in (but have hooks or sharded weights, for example).
     """
     if torch.is_grad_enabled() or x.device.type != "cpu":
         return None
     autocast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu") if autocast else x.dtype
-    weight = (part.mlp.fc1 if isinstance(part, Block) else part.reduction).weight
+    layers = _linears(part)
+    weight = layers[0].weight
     if (
         (isinstance(part, Block) and part.dropout and part.training)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        or type(weight) not in (nn.Parameter, Tensor)
+        or not all(map(is_plain, layers))
         or x.dtype != dtype
         or (weight.dtype != dtype and not autocast)
     ):
@@ -141,6 +141,12 @@ def ready(part: Block | TokenMerge, x: Float[Tensor, "rows channels"]) -> ReadyB
     if part.quantized is not None and dtype == torch.bfloat16:
         return part.quantized
     return FloatBlock(part, dtype)
+
+
+def _linears(part: Block | TokenMerge) -> tuple[nn.Linear, ...]:
+    if isinstance(part, TokenMerge):
+        return (part.reduction,)
+    return part.attention.qkv, part.attention.out, part.mlp.fc1, part.mlp.fc2
 
 
 def group_files(batch: ByteBatch, stride: int) -> list[ByteBatch]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from anybyte.models import attention
 from anybyte.models.attention import AttentionLayer, OtherSource, Source
-from anybyte.models.products import linear, product
+from anybyte.models.products import is_plain, linear, product
 
 _SCORES = 2**20
 """Scores that are held at once where queries read: about what a processor's cache holds."""
@@ -103,7 +103,7 @@ class LatentSource:
 def _is_cheaper(layer: AttentionLayer, latents: int, others: int, width: int) -> bool:
     """Whether scores as wide as the longer side cost less than its projections; `others` is how long it is."""
     drops = layer.training and layer.dropout > 0
-    if layer.num_heads > 1 or drops:
+    if layer.num_heads > 1 or drops or not all(map(is_plain, (layer.query, layer.key, layer.value, layer.out))):
         return False
     inner = layer.key.out_features + layer.value.out_features
     return latents * width * (2 * others + inner) < others * (latents + width) * inner

@@ -14,27 +14,47 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def is_plain(layer: nn.Linear) -> bool:
+    """Whether a layer is its weight and bias and nothing else: no subclass, hook or sharded tensor."""
+    return (
+        type(layer) is nn.Linear
+        and type(layer.weight) in (nn.Parameter, Tensor)
+        and not (layer._forward_hooks or layer._forward_pre_hooks)
+    )
+
+
+def pointwise(
+    x: Float[Tensor, "*rows dim"],
+    weight: Float[Tensor, "out dim"],
+    bias: Tensor | None,
+    gelu: Literal["none", "tanh"] | None = None,
+) -> Float[Tensor, "*rows out"]:
+    """`F.linear` by oneDNN, and GELU (exact, or by tanh) behind it; for plain tensors of one dtype on a processor."""
+    name, algorithm = ("none", "") if gelu is None else ("gelu", gelu)
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
+    return out
+
+
 def product(x: Float[Tensor, "*rows dim"], weight: Float[Tensor, "out dim"], bias: Tensor | None) -> Tensor:
     """`F.linear`: x times the transposed weight, plus the bias."""
-    if not _onednn_is_quicker(x, weight):
-        return F.linear(x, weight, bias)
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return out
+    return pointwise(x, weight, bias) if _onednn_is_quicker(x, weight) else F.linear(x, weight, bias)
 
 
 def linear(layer: nn.Linear, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows out"]:
     """`layer(x)`."""
-    return product(x, layer.weight, layer.bias)
+    if is_plain(layer) and _onednn_is_quicker(x, layer.weight):
+        return pointwise(x, layer.weight, layer.bias)
+    out: Tensor = layer(x)
+    return out
 
 
 def linear_gelu(
     layer: nn.Linear, x: Float[Tensor, "*rows dim"], approximate: Literal["none", "tanh"]
 ) -> Float[Tensor, "*rows out"]:
     """`F.gelu(layer(x), approximate=approximate)`."""
-    if not _onednn_is_quicker(x, layer.weight):
-        return F.gelu(F.linear(x, layer.weight, layer.bias), approximate=approximate)
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "gelu", [], approximate)
-    return out
+    if is_plain(layer) and _onednn_is_quicker(x, layer.weight):
+        return pointwise(x, layer.weight, layer.bias, approximate)
+    return F.gelu(layer(x), approximate=approximate)
 
 
 def _onednn_is_quicker(x: Tensor, weight: Tensor) -> bool:
@@ -46,4 +66,5 @@ def _onednn_is_quicker(x: Tensor, weight: Tensor) -> bool:
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
