@@ -81,6 +81,27 @@ def test_a_listing_goes_on_behind_any_file(
     opened[0].close()
 
 
+def test_an_object_beside_a_prefix_of_its_name_is_met_once(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/x", "a", "a.b", "b/a/y", "b/a"):
+        memory.pipe_file(f"/data/{name}", name.encode())
+
+    def ls(path: str, detail: bool = True, **_: object) -> list[dict[str, object]]:
+        """As object stores list: by prefix. Alone, a memory file hides the folder of its name."""
+        below = [key.removeprefix(f"{path}/").partition("/")[::2] for key in memory.store if key.startswith(f"{path}/")]
+        folders = [{"name": f"{path}/{name}", "type": "directory"} for name in {name for name, rest in below if rest}]
+        return folders + [{"name": f"{path}/{name}", "type": "file", "size": 1} for name, rest in below if not rest]
+
+    monkeypatch.setattr(memory, "ls", ls)
+    opened = open_sources(["memory:///data"])
+    entries = list(list_entries(opened, None))
+    keys = [entry.key for entry in entries]
+    assert keys == sorted(keys) == [("a",), ("a", "x"), ("a.b",), ("b", "a"), ("b", "a", "y")]
+    for number, entry in enumerate(entries):
+        assert list(list_entries(opened, (0, entry.key))) == entries[number + 1 :]
+
+
 def test_several_sources_follow_each_other(tree: Path, tmp_path: Path) -> None:
     single = tmp_path / "single"
     single.write_bytes(b"abc")
@@ -142,6 +163,30 @@ def test_a_folder_that_cannot_be_read_is_an_entry(tree: Path, monkeypatch: pytes
     assert (fault.path, fault.fault) == (str(tree / "1"), "Permission denied")
     place = entries.index(fault)
     assert list(list_entries(opened, (0, fault.key))) == entries[place + 1 :]
+
+
+def test_hard_links_in_a_tar_are_files(tmp_path: Path) -> None:
+    def member(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        return info
+
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = 5
+        tar.addfile(info, io.BytesIO(b"bytes"))
+        tar.addfile(member("folder", tarfile.DIRTYPE, ""))
+        tar.addfile(member("symlink", tarfile.SYMTYPE, "symlink"))
+        for name, target in (("link", "file"), ("gone", "nowhere"), ("of folder", "folder"), ("round", "symlink")):
+            tar.addfile(member(name, tarfile.LNKTYPE, target))
+    (source,) = open_sources([str(tmp_path / "a.tar")])
+    entries = {str(entry.key[0]): entry for entry in source.entries(None)}
+    assert sorted(entries) == ["file", "gone", "link", "of folder", "round"]
+    assert (entries["link"].size, read(source, entries["link"])) == (None, b"bytes")
+    for name, target in (("gone", "nowhere"), ("of folder", "folder"), ("round", "symlink")):
+        with pytest.raises(ValueError, match=f"is a link to {target}, which is no file of the archive"):
+            source.open(entries[name])
+    source.close()
 
 
 def test_names_of_any_bytes_can_be_told(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Tree:
                 continue
             if child.is_folder:
                 yield from self._walk(path, place, below)
-            elif place != after:
+            elif after is None or place > after:  # in stores, a file may have the name of a folder
                 yield Entry(self.files.shown(path), self.number, place, child.size)
 
     def open(self, entry: Entry) -> BinaryIO:
@@ -195,8 +195,10 @@ class Archive:
         for key in sorted(self._index):
             if after is None or key > after:
                 member = self._index[key]
-                size = member.file_size if isinstance(member, zipfile.ZipInfo) else member.size
+                size: int | None = member.file_size if isinstance(member, zipfile.ZipInfo) else member.size
                 name = os.fsencode(str(key[0])).decode("utf-8", "backslashreplace")
+                if isinstance(member, tarfile.TarInfo) and member.islnk():
+                    size = None  # a hard link has the bytes of another member
                 yield Entry(f"{shown}/{name}", self.number, key, size)
 
     def open(self, entry: Entry) -> BinaryIO:
@@ -205,7 +207,13 @@ class Archive:
             assert isinstance(member, zipfile.ZipInfo)
             return cast(BinaryIO, archive.open(member))
         assert isinstance(member, tarfile.TarInfo)
-        return cast(BinaryIO, archive.extractfile(member))
+        try:
+            stream = archive.extractfile(member)
+        except (KeyError, RecursionError):
+            stream = None
+        if stream is None:
+            raise ValueError(f"is a link to {member.linkname}, which is no file of the archive")
+        return cast(BinaryIO, stream)
 
     def close(self) -> None:
         """Closes the archive, which is opened anew where a file is read after that."""
@@ -224,7 +232,8 @@ class Archive:
                     self._index = {(info.filename, info.header_offset): info for info in found}
                 else:
                     self._archive = tarfile.TarFile(fileobj=stream)
-                    self._index = {(info.name, info.offset_data): info for info in self._archive if info.isreg()}
+                    members = [info for info in self._archive if info.isreg() or info.islnk()]
+                    self._index = {(info.name, info.offset_data): info for info in members}
             except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, ValueError) as error:
                 self.close()
                 raise ValueError(f"{self.files.shown(self.path)} is not a whole archive ({error})") from error
