@@ -20,6 +20,7 @@ import pytest
 from anybyte import create_model, load
 from anybyte.deploy.bulk import engines, run
 from anybyte.deploy.bulk.engines import blocks_of, engine_of, in_this_process
+from anybyte.deploy.bulk.parts import Folder
 from anybyte.deploy.bulk.rows import SCHEMA, Job
 from anybyte.deploy.bulk.run import run_bulk
 from anybyte.deploy.bulk.sources import Entry, Source, list_entries, open_sources
@@ -42,7 +43,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def interrupt(after: int, tree: Path, out: Path, job: Job) -> None:
+def interrupt(after: int, tree: Path, out: Path, job: Job, restart: bool = False) -> None:
     """A run that ends by Ctrl-C after some blocks."""
 
     def engine(job: Job, sources: Sequence[Source], blocks: Iterable[list[Entry]]) -> engines.Results:
@@ -54,7 +55,7 @@ def interrupt(after: int, tree: Path, out: Path, job: Job) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "engine_of", lambda name, workers: engine)
         with pytest.raises(KeyboardInterrupt):
-            run_bulk([str(tree)], str(out), job)
+            run_bulk([str(tree)], str(out), job, restart=restart)
 
 
 def test_a_row_a_file(tree: Path, job: Job, model: Path, tmp_path: Path) -> None:
@@ -130,6 +131,41 @@ def test_what_is_done_is_not_done_again(tree: Path, job: Job, tmp_path: Path, mo
     assert out.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_interrupted_restart_goes_on_as_such(after: int, tree: Path, job: Job, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    run_bulk([str(tree)], str(out), job)
+    for number in range(4):
+        (tree / "0" / f"new{number}").write_bytes(b"new")
+    interrupt(after, tree, out, job, restart=True)
+    done = run_bulk([str(tree)], str(out), job)
+    assert (done.rows, done.earlier) == (20, 3 * after)
+    assert sum("/new" in row["path"] for row in rows_of(out)) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "tree"]
+
+
+def test_a_restart_in_a_store_replaces_the_table(tree: Path, job: Job) -> None:
+    filesystem = fsspec.filesystem("memory")
+    try:
+        for _ in range(2):
+            done = run_bulk([str(tree)], "memory://bucket/out.parquet", job, restart=True)
+            assert (done.rows, done.earlier) == (16, 0)
+        assert filesystem.ls("/bucket", detail=False) == ["/bucket/out.parquet"]
+    finally:
+        filesystem.store.clear()
+        filesystem.pseudo_dirs[:] = [""]
+
+
+def test_parts_that_no_run_claims_are_not_taken(tree: Path, job: Job, tmp_path: Path) -> None:
+    """Whoever removes parts removes run.json first, and may be killed before the rest."""
+    out = tmp_path / "out.parquet"
+    interrupt(4, tree, out, job)
+    (tmp_path / "out.parquet.parts" / "run.json").unlink()
+    interrupt(1, tree, out, job)
+    done = run_bulk([str(tree)], str(out), job)
+    assert (done.rows, done.earlier) == (16, 3)
+
+
 def test_other_settings_are_another_run(tree: Path, job: Job, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     interrupt(2, tree, out, job)
@@ -156,6 +192,8 @@ def test_a_file_in_the_place_of_the_table_is_kept(tree: Path, job: Job, tmp_path
         before = out.read_bytes()
         with pytest.raises(ValueError, match="exists, and is not a table of `anybyte bulk`"):
             run_bulk([str(tree)], str(out), job)
+        with pytest.raises(ValueError, match="exists, and is not a table of `anybyte bulk`"):
+            run_bulk([str(tree)], str(out), job, restart=True)
         assert out.read_bytes() == before
 
 
@@ -171,7 +209,26 @@ def test_two_runs_do_not_write_one_table(tree: Path, job: Job, tmp_path: Path) -
         with pytest.raises(ValueError, match="is being written by another run"):
             run_bulk([str(tree)], str(out), job)
 
-    assert run_bulk([str(tree)], str(out), job, progress=another).rows == 16
+    for restart in (False, True):  # the second time, there is a table and then there are parts
+        assert run_bulk([str(tree)], str(out), job, restart=restart, progress=another).rows == 16
+    interrupt(2, tree, out, job, restart=True)
+    done = run_bulk([str(tree)], str(out), job, restart=True, progress=another)
+    assert (done.rows, done.earlier) == (16, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "tree"]
+
+
+def test_a_run_that_is_refused_leaves_the_lock_alone(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path / "out.parquet"))
+    with folder.locked():
+        for _ in range(2):  # the second try would find the folder gone if the first had removed it
+            with pytest.raises(ValueError, match="is being written by another run"), folder.locked():
+                pass
+        folder.remove_parts()
+        with pytest.raises(ValueError, match="is being written by another run"), folder.locked():
+            pass
+    with folder.locked():
+        assert Path(folder.parts).is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_and_table_in_a_store(tree: Path, job: Job, tmp_path: Path) -> None:

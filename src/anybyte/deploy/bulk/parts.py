@@ -101,14 +101,20 @@ class Folder:
             os.fsync(stream.fileno())
         os.replace(partial, self._path)
 
+    def remove_table(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._path) if self._filesystem is not None else os.unlink(self._path)
+
     def remove_parts(self) -> None:
+        """Empties the folder of parts. On this machine the folder itself stays until `locked` ends: it is the lock."""
         for name in reversed(self.names()):  # run.json is the last in order: it goes first
             if self._filesystem is not None:
                 self._filesystem.rm_file(f"{self.parts}/{name}")
             else:
                 os.unlink(f"{self.parts}/{name}")
-        with contextlib.suppress(OSError):
-            self._filesystem.rmdir(self.parts) if self._filesystem is not None else os.rmdir(self.parts)
+        if self._filesystem is not None:
+            with contextlib.suppress(OSError):
+                self._filesystem.rmdir(self.parts)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -120,20 +126,36 @@ class Folder:
         if self._filesystem is not None:
             yield  # stores have no locks
             return
-        import fcntl
-
-        os.makedirs(self.parts, exist_ok=True)
-        descriptor = os.open(self.parts, os.O_RDONLY)
+        descriptor = None
+        while descriptor is None:
+            descriptor = self._lock()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"{self.out} is being written by another run") from error
-        else:
             yield
         finally:
             with contextlib.suppress(OSError):
                 os.rmdir(self.parts)  # if nothing is in it
             os.close(descriptor)
+
+    def _lock(self) -> int | None:
+        """The locked folder of parts; None if a run that ended has removed it meanwhile, and with it the lock."""
+        import fcntl
+
+        os.makedirs(self.parts, exist_ok=True)
+        try:
+            descriptor = os.open(self.parts, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(self.parts)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise ValueError(f"{self.out} is being written by another run") from error
+        os.close(descriptor)
+        return None
 
 
 class Parts:
@@ -158,7 +180,9 @@ class Parts:
         self.num_rows = 0
         self._names: list[str] = []
         found = folder.read("run.json")
-        if found is not None:
+        if found is None:
+            folder.remove_parts()  # the rest of a removal that was killed: nobody knows what run they are of
+        else:
             _check_same(json.loads(found), self._run, folder.parts)
             self._resume()
 
@@ -205,15 +229,35 @@ def finished(folder: Folder, run: Mapping[str, Any]) -> int | None:
     Raises:
         ValueError: what is in the table's place is of another run, or none.
     """
+    table = _table_of(folder)
+    if table is None:
+        return None
+    _check_same(table[0], run, folder.out)
+    return table[1]
+
+
+def begin_anew(folder: Folder) -> None:
+    """Removes what earlier runs have left, whatever their settings were.
+
+    The table goes first: once that is gone, the next run without `restart` goes on with this one.
+
+    Raises:
+        ValueError: what is in the table's place is not of a bulk run, and dear to somebody perhaps.
+    """
+    if _table_of(folder) is not None:
+        folder.remove_table()
+    folder.remove_parts()
+
+
+def _table_of(folder: Folder) -> tuple[dict[str, Any], int] | None:
+    """The settings of the run that has written the table, and its rows; None if there is none."""
     try:
         footer = folder.footer()
         if footer is None:
             return None
-        earlier = json.loads((footer.metadata or {})[_RUN])
+        return json.loads((footer.metadata or {})[_RUN]), int(footer.num_rows)
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
         raise ValueError(f"{folder.out} exists, and is not a table of `anybyte bulk`: name another file") from error
-    _check_same(earlier, run, folder.out)
-    return int(footer.num_rows)
 
 
 def _check_same(earlier: Mapping[str, Any], run: Mapping[str, Any], where: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anybyte.deploy.bulk.engines import blocks_of, engine_of, place_of
-from anybyte.deploy.bulk.parts import Folder, Parts, finished
+from anybyte.deploy.bulk.parts import Folder, Parts, begin_anew, finished
 from anybyte.deploy.bulk.rows import Job
 from anybyte.deploy.bulk.sources import is_url, list_entries, open_sources
 from anybyte.models.find import find_model
@@ -52,7 +52,7 @@ def run_bulk(
         job: what to do with each file.
         engine: `local` or `ray`.
         workers: processes, or actors of Ray, that each hold the model.
-        restart: whether to begin anew, whatever earlier runs have left.
+        restart: whether to begin anew: table and parts of earlier runs are removed first.
         progress: is called with the number of rows written.
 
     Raises:
@@ -64,14 +64,14 @@ def run_bulk(
     folder = Folder(out)
     sources = open_sources(names, folder.hidden)
     run = settings(names, job)
-    if not restart and (rows := finished(folder, run)) is not None:
-        folder.remove_parts()  # of a run that was killed after its last step but this
-        return Done(rows, 0, rows)
     with folder.locked(), ExitStack() as stack:
         for source in sources:
             stack.callback(source.close)
         if restart:
-            folder.remove_parts()
+            begin_anew(folder)
+        elif (rows := finished(folder, run)) is not None:
+            folder.remove_parts()  # of a run that was killed after its last step but this
+            return Done(rows, 0, rows)
         parts = Parts(folder, run)
         earlier, errors = parts.num_rows, 0
         blocks = blocks_of(list_entries(sources, parts.place))
