@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from anybyte.batch import ByteBatch
 from anybyte.config import PixelsConfig, PrivacyConfig, ReadingConfig
-from anybyte.explain import DEFAULT_METHOD, METHODS, explain
+from anybyte.explain import DEFAULT_METHOD, METHODS, Stopped, explain
 from anybyte.models.rekey import rekey
 from anybyte.predictor import Predictor
 from anybyte.privacy.permutation import Permutation
@@ -76,6 +78,31 @@ def test_settings_go_to_the_method(predictor: Predictor) -> None:
     assert explain(predictor, DATA, start=4, most=4, tolerance=1e-9).settings == {
         "start": 4, "most": 4, "tolerance": 1e-9, "steps": 4,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("build", [byteformer, perceiver])
+def test_it_stops_between_any_two_passes(
+    method: str, build: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anybyte.explain.target._TOKENS_AT_ONCE", 1)  # each copy of the file is a pass
+    model, asked = build(), 0
+    options = {"start": 8, "most": 8} if method == DEFAULT_METHOD else {}
+
+    def stops_at(last: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == last
+
+    whole = explain(model, DATA, method=method, stopped=partial(stops_at, -1), **options)
+    passes, asked = asked, 0
+    assert passes >= {"gradient": 2, "attention": 4, "occlusion": 10, "integrated_gradients": 10}[method]
+    np.testing.assert_array_equal(whole.scores, explain(model, DATA, method=method, **options).scores)
+    for last in (1, passes // 2):
+        asked = 0
+        with pytest.raises(Stopped):
+            explain(model, DATA, method=method, stopped=partial(stops_at, last), **options)
+        assert asked == last
 
 
 def test_a_permuted_model_is_explained_on_permuted_bytes(predictor: Predictor) -> None:

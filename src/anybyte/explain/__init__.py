@@ -15,5 +15,6 @@ from __future__ import annotations
 from anybyte.explain.methods import DEFAULT_METHOD, METHODS, explain
 from anybyte.explain.overlay import Overlay, overlay
 from anybyte.explain.result import Explanation, Stretch
+from anybyte.explain.target import Stopped
 
-__all__ = ["DEFAULT_METHOD", "METHODS", "Explanation", "Overlay", "Stretch", "explain", "overlay"]
+__all__ = ["DEFAULT_METHOD", "METHODS", "Explanation", "Overlay", "Stopped", "Stretch", "explain", "overlay"]

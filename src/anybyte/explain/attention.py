@@ -9,6 +9,8 @@ it makes of what it sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -44,22 +46,24 @@ def attention_rollout(target: Target) -> Float[Tensor, "bytes"]:
                 "attention is not followed through numerics='corenet', whose windows wrap around the end of a file: "
                 "use the method integrated_gradients"
             )
-        weights = _through_byteformer(target.model, target.tokens())
+        weights = _through_byteformer(target.model, target.tokens(), target.check)
     else:
-        weights = _through_perceiver(target.model, target.tokens())
+        weights = _through_perceiver(target.model, target.tokens(), target.check)
     return target.spread(weights)
 
 
-def _through_byteformer(model: ByteFormer, tokens: Tensor) -> Float[Tensor, "tokens"]:
-    """The weight of each of the stem's tokens in the mean over the last ones."""
+def _through_byteformer(model: ByteFormer, tokens: Tensor, check: Callable[[], None]) -> Float[Tensor, "tokens"]:
+    """The weight of each of the stem's tokens in the mean over the last ones; `check` may end the work at any layer."""
     counts = np.array([len(tokens)], dtype=np.int64)
     x = tokens if model.positions is None else tokens + model.positions.table(0, len(tokens)).to(tokens.dtype)
     inputs: list[tuple[Tensor, Lengths]] = []
     for index in range(model.config.depth):
+        check()
         inputs.append((x, counts))
         x, counts = model.run_merge(index, model.run_block(index, x, counts), counts)
     weights = torch.full((len(x),), 1 / len(x), dtype=torch.float64, device=x.device)
     for index, (before, counts) in reversed(list(enumerate(inputs))):
+        check()
         if str(index) in model.merges:
             weights = _unmerge(weights, len(before))
         block = model.blocks[index]
@@ -95,8 +99,8 @@ def _looked(q: Float[Tensor, "heads queries width"], k: Float[Tensor, "heads key
     return found
 
 
-def _through_perceiver(model: Perceiver, tokens: Tensor) -> Float[Tensor, "tokens"]:
-    """The weight of each of the stem's tokens in what the output reads of the latents."""
+def _through_perceiver(model: Perceiver, tokens: Tensor, check: Callable[[], None]) -> Float[Tensor, "tokens"]:
+    """The weight of each of the stem's tokens in what the output reads of the latents; `check` may end the work."""
     part = next(iter(model.inputs.parts.values()))
     assert isinstance(part, BytesInput)
     array = part.arrange(tokens, np.array([len(tokens)], dtype=np.int64))[0].to(model.latents.dtype)
@@ -104,6 +108,7 @@ def _through_perceiver(model: Perceiver, tokens: Tensor) -> Float[Tensor, "token
     """Layer, latents before it, and whether it reads the tokens."""
     x = model.latents[None]
     for index in range(model.config.num_blocks):
+        check()
         if index < model.config.num_cross_attends:
             encoder = model.encoders[min(index, len(model.encoders) - 1)]
             assert isinstance(encoder, AttentionLayer)
@@ -116,6 +121,7 @@ def _through_perceiver(model: Perceiver, tokens: Tensor) -> Float[Tensor, "token
     weights = _read_by_output(model, x)
     total = torch.zeros(len(tokens), dtype=torch.float64, device=x.device)
     for layer, before, reads in reversed(steps):
+        check()
         looked = _looked(*_queries_and_keys(layer, before, array if reads else None), weights)
         kept = 0.5 if layer.query_residual else 0.0
         if reads:

@@ -59,6 +59,7 @@ def explain(
     label: str | None = None,
     labels: Sequence[str] | None = None,
     name: str = "file",
+    stopped: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Explanation:
     """Which bytes of a file decided for a label.
@@ -73,12 +74,14 @@ def explain(
         label: what to explain. None: the most probable label.
         labels: names of the classes of a model that is given without its predictor. None: numbers.
         name: what to call the file.
+        stopped: is asked before each pass through the model whether nobody waits any longer. None: it goes on.
         **settings: of the method; see `integrated_gradients` (tolerance, start, most) and `occlusion` (size, fill).
 
     Raises:
         ValueError: the model does not read the bytes of files, the file is empty, unreadable or too long for the
             method, or method, label or a setting are unknown. The message names what it is.
         ModuleNotFoundError: the method needs captum, which is not installed; the message names the extra.
+        Stopped: because `stopped` said so.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
@@ -96,7 +99,7 @@ def explain(
     # Grad mode and inference mode are the caller's, and may be anything.
     with torch.inference_mode(False), torch.autocast(next(model.parameters()).device.type, enabled=False):
         try:
-            target = make_target(model, read, 0)
+            target = make_target(model, read, 0, stopped)
             with torch.no_grad():
                 logits = target.all_logits(target.tokens()[None])[0].double()
             names = tuple(labels or map(str, range(len(logits))))

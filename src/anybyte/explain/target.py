@@ -7,6 +7,7 @@ embedded bytes would take: a byte of `byteformer_tiny` has 192 numbers, and 16 o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,10 @@ _PRODUCTS_AT_ONCE = 2**24
 """Numbers that are held at once while scores of tokens are dealt out to bytes."""
 
 
+class Stopped(Exception):
+    """Nobody waits for the explanation any longer."""
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """One logit of one file.
@@ -37,6 +42,7 @@ class Target:
         data: the file.
         values: what the stem reads: the bytes of the file, and padding (256) that fills the last kernel.
         index: of the class.
+        stopped: is asked before each pass through the model, and True ends the work with `Stopped`. None: it goes on.
     """
 
     model: ByteFormer | Perceiver
@@ -45,6 +51,16 @@ class Target:
     data: bytes
     values: Int32[Tensor, "places"]
     index: int
+    stopped: Callable[[], bool] | None = None
+
+    def check(self) -> None:
+        """Between two steps of long work.
+
+        Raises:
+            Stopped: it should end here.
+        """
+        if self.stopped is not None and self.stopped():
+            raise Stopped
 
     @property
     def length(self) -> int:
@@ -95,7 +111,12 @@ class Target:
         return self.all_logits(tokens)[:, self.index]
 
     def all_logits(self, tokens: Float[Tensor, "copies tokens dim"]) -> Float[Tensor, "copies classes"]:
-        """As `logits`, those of all classes."""
+        """As `logits`, those of all classes.
+
+        Raises:
+            Stopped: the work should end here. All that computes many logits or gradients comes by.
+        """
+        self.check()
         counts = np.full(len(tokens), self.num_tokens, dtype=np.int64)
         found: Tensor = self.model.logits_from_stem(tokens.flatten(0, 1), counts)
         return found
@@ -134,8 +155,8 @@ class Target:
         return F.pad(total, (0, max(0, self.length - len(total))))[: self.length]  # what is not read says nothing
 
 
-def make_target(model: nn.Module, data: bytes, index: int) -> Target:
-    """The logit `index` of a model for a file.
+def make_target(model: nn.Module, data: bytes, index: int, stopped: Callable[[], bool] | None = None) -> Target:
+    """The logit `index` of a model for a file; `stopped` as for `Target`.
 
     Raises:
         ValueError: the model does not classify files from their bytes, or the file is too short or too long for it.
@@ -148,7 +169,7 @@ def make_target(model: nn.Module, data: bytes, index: int) -> Target:
     stem = next(module for module in model.modules() if isinstance(module, Stem))
     with torch.no_grad():
         table = stem.table()
-    return Target(model, stem, table, data, _read_by_stem(model, stem, data), index)
+    return Target(model, stem, table, data, _read_by_stem(model, stem, data), index, stopped)
 
 
 def _read_by_stem(model: ByteFormer | Perceiver, stem: Stem, data: bytes) -> Int32[Tensor, "places"]:

@@ -88,9 +88,8 @@ class Batcher(Generic[T, R]):
 
     Items of one lane (one model, say) may share a batch. The oldest item decides which lane is next, so none waits for
     ever. A future that is cancelled leaves the queue at once. Each future that was given out gets a result or an
-    error, whatever
-    happens: an error of the work as a whole is tried again item by item, so that it hits the items to blame and no
-        other.
+    error, whatever happens: an error of the work as a whole is tried again item by item, so that it hits the items to
+    blame and no other.
 
     Args:
         work: computes a batch, in the worker thread.

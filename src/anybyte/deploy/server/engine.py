@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +12,13 @@ from typing import Any, TypeAlias
 
 from anybyte.deploy.server.allocator import give_back_memory
 from anybyte.deploy.server.batching import Batch, Batcher, BatchLimits, QueueClosed, QueueFull
-from anybyte.deploy.server.errors import ApiError, busy
+from anybyte.deploy.server.errors import ApiError, busy, late
 from anybyte.deploy.server.explaining import Question, answer
 from anybyte.deploy.server.metrics import Metrics
 from anybyte.deploy.server.models import Served
 from anybyte.deploy.server.settings import Settings
 from anybyte.deploy.server.uploads import Upload
+from anybyte.explain import Stopped
 from anybyte.predictor import Failure, Prediction
 
 Answer: TypeAlias = Prediction | Failure
@@ -105,23 +108,36 @@ class Engine:
     def explanation(self, served: Served, question: Question) -> Iterator[Future[dict[str, Any]]]:
         """The explanation to come, as JSON, which takes one of the few places for such until the context is left.
 
+        It may be of minutes' work, and answers wait behind it. So it is given up when the context is left, when its
+        time is over, or when the engine stops, and its future then has an ApiError.
+
         Raises:
             ApiError: 503, there is no room for it.
         """
         self.check_room(served, explains=True)
         size = len(question.upload.data)
-        (future,) = self._submit(served, _Lane(served.name, explains=True), [question], [size])
+        left, end = threading.Event(), time.monotonic() + self._settings.timeout
+
+        def stopped() -> bool:
+            return self._stopping or left.is_set() or time.monotonic() >= end
+
+        (future,) = self._submit(served, _Lane(served.name, explains=True), [(question, stopped)], [size])
         self._explaining += 1  # only ever in the thread of the event loop
         try:
             yield future
         finally:
             self._explaining -= 1
+            left.set()
 
     def stop(self) -> None:
-        """Takes no more; returns when everything that was taken is computed."""
+        """Takes no more, and gives explanations up; returns when all files that were taken are computed.
+
+        It does not wait for what takes longer than any caller would wait.
+        """
         self._stopping = True
+        end = time.monotonic() + self._settings.timeout
         for batcher in self._batchers.values():
-            batcher.close()
+            batcher.close(timeout=max(0.0, end - time.monotonic()))
 
     def _submit(self, served: Served, lane: _Lane, items: Sequence[Any], sizes: Sequence[int]) -> list[Future[Any]]:
         try:
@@ -135,9 +151,15 @@ class Engine:
         assert isinstance(lane, _Lane)
         served = self.models[lane.model]
         if lane.explains:
-            return [answer(served.predictor, question) for question in items]
+            return [self._explain(served, *item) for item in items]
         predictor = served.predictor
         return list(predictor.stream([upload.open() for upload in items], top=len(predictor.labels)))
+
+    def _explain(self, served: Served, question: Question, stopped: Callable[[], bool]) -> dict[str, Any]:
+        try:
+            return answer(served.predictor, question, stopped)
+        except Stopped as error:
+            raise (_stopping() if self._stopping else late(self._settings.timeout)) from error
 
     def _count(self, batch: Batch) -> None:
         """Is told of each batch when its answers are out, in the worker thread."""

@@ -38,6 +38,11 @@ def busy(what: str) -> ApiError:
     return ApiError(503, "busy", f"{what}: try again in a second", {"Retry-After": "1"})
 
 
+def late(timeout: float) -> ApiError:
+    """504: it takes too long."""
+    return ApiError(504, "timeout", f"there was no answer within {timeout:g} seconds")
+
+
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:
     """The JSON of an error."""
     return {"error": {"status": status, "code": code, "message": message}}

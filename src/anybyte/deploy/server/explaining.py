@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +45,18 @@ def methods_of(predictor: Predictor) -> dict[str, Any] | None:
     return {"methods": list(METHODS), "default": DEFAULT_METHOD}
 
 
-def answer(predictor: Predictor, question: Question) -> dict[str, Any]:
+def answer(predictor: Predictor, question: Question, stopped: Callable[[], bool]) -> dict[str, Any]:
     """The explanation of a file, as JSON.
 
     Raises:
+        Stopped: `stopped` said that nobody waits any longer.
         ApiError: 422, the file, the label or the method does not do, or the server lacks what the method needs.
     """
     upload = question.upload
     method = question.method or DEFAULT_METHOD
+    name = upload.name or "the file"
     try:
-        found = explain(predictor, upload.data, method=method, label=question.label, name=upload.name or "the file")
+        found = explain(predictor, upload.data, method=method, label=question.label, name=name, stopped=stopped)
     except ValueError as error:
         raise ApiError(422, "bad_request", str(error)) from error
     except ModuleNotFoundError as error:  # the message names the extra that the server lacks

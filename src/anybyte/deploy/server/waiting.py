@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from anybyte.deploy.server.errors import ApiError
+from anybyte.deploy.server.errors import late
 
 R = TypeVar("R")
 
@@ -35,7 +35,7 @@ async def results_of(futures: Sequence[Future[R]], request: Request, timeout: fl
             return [future.result() for future in waiting]
         if gone in done:
             raise ClientDisconnect
-        raise ApiError(504, "timeout", f"there was no answer within {timeout:g} seconds")
+        raise late(timeout)
     finally:
         finished.cancel()
         gone.cancel()
