@@ -66,6 +66,7 @@ def test_two_models_of_one_name_are_refused(model: Path, capsys: pytest.CaptureF
 
 def test_options_are_looked_at(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "queue is 0" in refusal(capsys, model, "--queue", 0)
+    assert "queue is 3, less than a request" in refusal(capsys, model, "--queue", 3, "--max-files", 4)
     assert "threshold is 2.0" in refusal(capsys, model, "--threshold", 2)
     assert "--threads is 0" in refusal(capsys, model, "--threads", 0)
     assert "no-tokens" in refusal(capsys, model, "--token-file", tmp_path / "no-tokens")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_it_stops_between_any_two_passes(
 ) -> None:
     monkeypatch.setattr("anybyte.explain.target._TOKENS_AT_ONCE", 1)  # each copy of the file is a pass
     model, asked = build(), 0
-    options = {"start": 8, "most": 8} if method == DEFAULT_METHOD else {}
+    options: dict[str, Any] = {"start": 8, "most": 8} if method == DEFAULT_METHOD else {}
 
     def stops_at(last: int) -> bool:
         nonlocal asked

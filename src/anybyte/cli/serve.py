@@ -23,6 +23,8 @@ def main(args: list[str]) -> int:
     # What was not said follows from what was.
     request_bytes = options.max_request_bytes or max(2**26, options.max_bytes)
     held_bytes = options.held_bytes or max(2**29, request_bytes)
+    queue = max(256, options.max_files or 0) if options.queue is None else options.queue
+    max_files = max(1, min(64, queue)) if options.max_files is None else options.max_files
     tokens = None if options.token_file is None else server.read_tokens(options.token_file)
     settings = server.Settings(
         host=options.host,
@@ -30,9 +32,9 @@ def main(args: list[str]) -> int:
         tokens=tokens,
         max_bytes=options.max_bytes,
         max_request_bytes=request_bytes,
-        max_files=options.max_files,
+        max_files=max_files,
         held_bytes=held_bytes,
-        queue=options.queue,
+        queue=queue,
         explain_bytes=options.explain_bytes,
         timeout=options.timeout,
         upload_timeout=options.upload_timeout,
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="longest request of several files (64M, or --max-bytes)",
     )
-    parser.add_argument("--max-files", type=int, default=64, metavar="N", help="files of a request (64)")
+    parser.add_argument("--max-files", type=int, metavar="N", help="files of a request (64, or --queue)")
     parser.add_argument(
         "--held-bytes",
         type=parse_size,
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--explain-bytes", type=parse_size, default=2**20, metavar="N", help="longest file that is explained (1M)"
     )
-    parser.add_argument("--queue", type=int, default=256, metavar="N", help="files that may wait (256)")
+    parser.add_argument("--queue", type=int, metavar="N", help="files that may wait (256, or --max-files)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds to an answer (30)")
     parser.add_argument(
         "--upload-timeout", type=float, default=30.0, metavar="S", help="seconds that a request may take to arrive (30)"

@@ -214,6 +214,8 @@ def test_a_bug_is_told_without_its_details_and_hits_one_file(
             replies = list(pool.map(lambda data: post(url, data), [b"one", b"BUG", b"three"]))
         assert [reply.status for reply in replies] == [200, 500, 200]
         assert replies[1].error[1] == "internal"
+        for name in ("content-security-policy", "x-content-type-options"):
+            assert replies[1].headers[name] == replies[0].headers[name]
         assert b"memory" not in replies[1].body
         assert ask(url, "/healthz").status == 200
     assert "out of memory, say" in caplog.text

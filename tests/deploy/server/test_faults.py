@@ -105,7 +105,7 @@ def test_what_is_no_http_is_refused(folder: Path) -> None:
 
 
 def test_a_flood_is_told_to_come_back(predictor: Gated) -> None:
-    with serving(predictor, queue=3) as url, ThreadPoolExecutor(4) as pool, closed(predictor):
+    with serving(predictor, queue=3, max_files=3) as url, ThreadPoolExecutor(4) as pool, closed(predictor):
         first = pool.submit(post, url, b"0")
         until(lambda: len(predictor.computed) == 1)
         waiting = [pool.submit(post, url, bytes([number])) for number in range(3)]
@@ -120,7 +120,7 @@ def test_a_flood_is_told_to_come_back(predictor: Gated) -> None:
 
 
 def test_many_files_are_taken_all_or_none(predictor: Gated) -> None:
-    with serving(predictor, queue=3) as url, ThreadPoolExecutor(2) as pool, closed(predictor):
+    with serving(predictor, queue=3, max_files=3) as url, ThreadPoolExecutor(2) as pool, closed(predictor):
         first = pool.submit(post, url, b"0")
         until(lambda: len(predictor.computed) == 1)
         second = pool.submit(ask, url, "/v1/classify", body_of([("a", b"1"), ("b", b"2")]), PARTS)

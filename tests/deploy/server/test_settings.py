@@ -12,6 +12,7 @@ from anybyte.deploy.server import Settings
     [
         ({"max_bytes": 0}, "max_bytes is 0"),
         ({"queue": -1}, "queue is -1"),
+        ({"queue": 63}, r"queue is 63, less than a request may have files \(max_files, 64\)"),
         ({"timeout": 0}, "timeout is 0 seconds"),
         ({"upload_timeout": float("inf")}, "upload_timeout is inf"),
         ({"wait_seconds": 31.0}, "wait_seconds is 31.0"),

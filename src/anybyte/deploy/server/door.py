@@ -20,7 +20,7 @@ _GUARDED = ("/v1/", "/metrics")
 GONE = 499
 """Stands in the log where the caller went away before the answer (nginx has the same)."""
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
         "media-src 'self' blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; "
@@ -30,7 +30,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=()",
 }
-"""Of every answer: the page may use nothing from elsewhere."""
+"""Of every answer to a request that is HTTP: the page may use nothing from elsewhere."""
 
 _log = logging.getLogger("anybyte.server")
 
@@ -81,7 +81,7 @@ class Door:
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         try:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from anybyte.deploy.server.door import GONE, answer_error, note_gone
+from anybyte.deploy.server.door import GONE, HEADERS, answer_error, note_gone
 from anybyte.deploy.server.errors import CODES, ApiError
 
 
@@ -50,4 +50,6 @@ async def _on_gone(request: Request, error: Exception) -> Response:
 
 async def _on_bug(request: Request, error: Exception) -> Response:
     """A mistake of ours: the log has its traceback, the caller none of it."""
-    return answer_error(ApiError(500, "internal", "the server made a mistake, which its log tells"), request.scope)
+    # The framework answers this one outside the door, which gives all others their head.
+    mistake = ApiError(500, "internal", "the server made a mistake, which its log tells", HEADERS)
+    return answer_error(mistake, request.scope)

@@ -22,7 +22,7 @@ class Settings:
         max_request_bytes: of a whole request.
         max_files: of a request.
         held_bytes: of all files that are being sent, wait or are computed.
-        queue: files that may wait.
+        queue: files that may wait; no fewer than those of a request.
         explain_queue: explanations that may wait or be computed: each takes as long as many answers.
         explain_bytes: of a file that is to be explained.
         timeout: seconds from the end of a request to its answer.
@@ -66,6 +66,11 @@ class Settings:
             raise ValueError(f"port is {self.port}, expected 0 to {2**16 - 1}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is {self.threshold}, expected a probability in [0, 1]")
+        if self.queue < self.max_files:
+            raise ValueError(
+                f"queue is {self.queue}, less than a request may have files (max_files, {self.max_files}): such a "
+                "request would never find room"
+            )
         if self.tokens is not None and not self.tokens:
             raise ValueError("there is no token among the tokens: nobody could come in")
         for name in ("max_bytes", "max_request_bytes"):
