@@ -115,7 +115,7 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
             "seconds": seconds[side],
             "speedup": asdict(measure.ratio(seconds[SIDES[0]], seconds[side])),
             "memory_growth_bytes": memory[side],
-            "memory_ratio": memory[side] / memory[SIDES[0]],
+            "memory_ratio": memory[side] / max(1, memory[SIDES[0]]),
             "largest_logit_difference": differences[side],
         }
         for side in all_of_them

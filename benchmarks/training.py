@@ -91,7 +91,7 @@ def _measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
             "speedup": asdict(measure.ratio(seconds[SIDES[0]], seconds[side])),
             "flops_per_file": flops[side],
             "memory_growth_bytes": memory[side],
-            "memory_ratio": memory[side] / memory[SIDES[0]],
+            "memory_ratio": memory[side] / max(1, memory[SIDES[0]]),  # tiny cases fit into what is there
             "loss_before": losses[side],
         }
         for side in SIDES

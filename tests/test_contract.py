@@ -119,11 +119,12 @@ def test_state_dict_is_strict(name: str) -> None:
 def test_float64_and_bfloat16(name: str) -> None:
     model = shrunk(name).eval()
     exact = answer(model)
+    atol = 0.1 * max(1.0, float(exact.std()))  # random models of text give logits of some tens
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(answer(model).float(), exact, atol=0.1, rtol=0.1)
+        torch.testing.assert_close(answer(model).float(), exact, atol=atol, rtol=0.1)
     torch.testing.assert_close(answer(model.double()).float(), exact, atol=1e-5, rtol=1e-4)
     half = answer(model.to(torch.bfloat16))
-    torch.testing.assert_close(half.float(), exact, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(half.float(), exact, atol=atol, rtol=0.1)
 
 
 def test_a_training_step_in_bfloat16(name: str) -> None:

@@ -124,7 +124,7 @@ def test_a_model_of_pieces_keeps_its_tokenizer_and_fills(folder: Path) -> None:
     with pytest.raises(ValueError, match="num_pieces is 0, expected at least 1"):
         predictor.fill("a __", num_pieces=0)
     (result.folder / PIECES).unlink()
-    with pytest.raises(ValueError, match="holds a Perceiver, which does not classify files"):
+    with pytest.raises(ValueError, match="holds a Perceiver that does not classify files"):
         load_as(TextPredictor, result.folder, device="cpu")
     model, _ = load_pretrained(result.folder)
     assert model.config.inputs[0].vocabulary == 326
